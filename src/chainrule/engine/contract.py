@@ -1,0 +1,133 @@
+"""The contract between the training loop and an engine.
+
+A *plan* says what to do and never changes; a *state* is everything that does, apart from the
+network's parameters. An engine advances the state until the next event and returns it. Nothing
+above this line knows how a step is executed, and a checkpoint is plan + parameters + state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from chainrule.arrays import Array, aligned_zeros
+from chainrule.losses import Loss
+from chainrule.network import Gradients, Network
+from chainrule.optimizers import LBFGS, Optimizer
+from chainrule.penalties import Penalty
+from chainrule.schedules import PlateauMemory, Schedule
+
+
+@dataclass(frozen=True)
+class Data:
+    """Rows to learn from: X (n, inputs), Y (n, outputs), weights (n,) or None for all 1."""
+
+    X: Any
+    Y: Array
+    weights: Array | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training is to do. `training.train` documents each entry."""
+
+    loss: Loss
+    optimizer: Optimizer | LBFGS
+    schedule: Schedule
+    penalty: Penalty
+    batch_size: int
+    epochs: int
+    seed: int = 0
+    shuffle: bool = True
+    dropout: tuple[float, ...] = ()  # share of what each layer is fed that drops out
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    stop_below: float | None = None
+    stop_rule: Literal["mean", "every_row"] = "mean"
+
+    def reached(self, record: EpochRecord) -> bool:
+        """Tell whether the epoch's loss is under the threshold, by the plan's rule."""
+        if self.stop_below is None:
+            return False
+        error = record.worst_row if self.stop_rule == "every_row" else record.loss
+        return error < self.stop_below
+
+
+@dataclass
+class EpochRecord:
+    """What one epoch did. Losses are those that were minimised, as met on the way."""
+
+    epoch: int
+    updates: int
+    loss: float
+    worst_row: float  # measured only where the stopping rule asks for it, else 0
+    rate: float
+    layer_gradient_norms: list[float]  # at the epoch's last update, before clipping
+    seconds: float
+
+
+@dataclass
+class State:
+    """Where a training stands. All of it is plain numbers and vectors."""
+
+    slots: list[Array]
+    t: int = 0  # updates done
+    epoch: int = 0  # epochs completed
+    batch: int = 0  # batches done in the epoch under way, and its sums so far:
+    loss_sum: float = 0.0
+    weight_sum: float = 0.0
+    worst_row: float = 0.0
+    seconds: float = 0.0
+    plateau: PlateauMemory = field(default_factory=PlateauMemory)
+
+    @classmethod
+    def start(cls, plan: Plan, network: Network) -> State:
+        """Return the state before the first update."""
+        slots = []
+        if isinstance(plan.optimizer, Optimizer):
+            for name in plan.optimizer.slots:
+                slot = aligned_zeros(network.theta.size, network.dtype)
+                slot[:] = plan.optimizer.first_slot(name)
+                slots.append(slot)
+        return cls(slots)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A number that is not finite: in which update, where, and of what kind."""
+
+    step: int
+    place: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Why an engine came back, and the epochs completed since it was asked."""
+
+    kind: Literal["epochs", "time", "threshold", "fault"]
+    records: list[EpochRecord]
+    fault: Fault | None = None
+
+
+class Engine(Protocol):
+    """One way to execute a plan on a network and its data."""
+
+    name: str
+
+    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+        """Go on until `epochs` more are complete, about `seconds` have passed, the plan's
+        threshold is reached, or a number is not finite; change `state` and the parameters."""
+        ...
+
+    def evaluate(self, data: Data) -> tuple[float, Array]:
+        """Return the loss without penalty and the outputs (n, outputs) on `data`."""
+        ...
+
+    def cost_and_gradient(self) -> tuple[float, Gradients]:
+        """Return cost and gradient on all rows, penalty included, at the current parameters."""
+        ...

@@ -1,0 +1,194 @@
+"""The reference engine: NumPy, readable, any activation and loss, float64 or float32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from chainrule.arrays import Array
+from chainrule.data import Rows, batches
+from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State
+from chainrule.network import (
+    Gradients,
+    Network,
+    Trace,
+    add_penalty,
+    backpropagate,
+    propagate,
+    row_losses,
+    total_cost,
+)
+from chainrule.optimizers import Optimizer
+from chainrule.randomness import dropout_mask
+
+
+class ReferenceEngine:
+    """Executes a plan step by step, as the mathematics is written."""
+
+    name = "reference"
+
+    def __init__(
+        self, plan: Plan, network: Network, data: Data, n_threads: int | None = None
+    ) -> None:
+        self.plan, self.network, self.data, self.n_threads = plan, network, data, n_threads
+        self.gradients = network.gradients()
+        ones = np.ones(data.n, network.dtype)
+        self.weights = ones if data.weights is None else data.weights
+        self.per_epoch = -(-data.n // plan.batch_size)
+
+    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+        """Go on until the next event; see `contract.Engine`."""
+        start = lap = perf_counter()
+        records: list[EpochRecord] = []
+        with np.errstate(all="ignore"), self._threads():  # non-finite numbers are told as faults
+            while len(records) < epochs:
+                plan = self.plan
+                for rows in batches(
+                    self.data.n, plan.batch_size, plan.seed, state.epoch, plan.shuffle, state.batch
+                ):
+                    fault = self._step(state, rows)
+                    if fault is not None:
+                        return Event("fault", records, fault)
+                    now = perf_counter()
+                    state.seconds, lap = state.seconds + now - lap, now
+                    if now - start > seconds and state.batch < self.per_epoch:
+                        return Event("time", records)
+                if not np.isfinite(self.network.theta).all():
+                    return Event("fault", records, Fault(state.t, self._bad_parameters()))
+                records.append(self._close_epoch(state))
+                if plan.reached(records[-1]):
+                    return Event("threshold", records)
+        return Event("epochs", records)
+
+    def evaluate(self, data: Data) -> tuple[float, Array]:
+        """Return the loss without penalty and the outputs on `data`."""
+        layers = self.network.layers
+        with np.errstate(all="ignore"), self._threads():
+            trace = propagate(layers, data.X)
+            losses = row_losses(layers, trace, data.Y, self.plan.loss)
+        return float(np.average(losses, weights=data.weights)), trace.A[-1]
+
+    def cost_and_gradient(self) -> tuple[float, Gradients]:
+        """Return cost and gradient on all rows at the current parameters."""
+        with np.errstate(all="ignore"), self._threads():
+            trace = propagate(self.network.layers, self.data.X)
+            cost = self._backward(trace, self.data.Y, self.weights)
+        return cost, self.gradients
+
+    def _step(self, state: State, rows: Rows) -> Fault | None:
+        """Do one update on the rows of a batch: forward, loss, back, clip, update."""
+        plan, network = self.plan, self.network
+        state.batch += 1
+        weights = self.weights[rows]
+        n = float(weights.sum())
+        if n == 0:  # nothing in this batch counts
+            return None
+        state.t += 1
+        X, Y = self.data.X[rows], self.data.Y[rows]
+        trace = propagate(network.layers, X, self._masks(state.t, len(rows)))
+        cost = self._backward(trace, Y, weights)
+        g = self.gradients.flat
+        if not (np.isfinite(cost) and np.isfinite(g).all()):
+            return Fault(state.t, self._bad_place(trace))
+        state.loss_sum += cost * n
+        state.weight_sum += n
+        if plan.stop_rule == "every_row":
+            losses = row_losses(network.layers, trace, Y, plan.loss)
+            state.worst_row = max(state.worst_row, float(losses[weights > 0].max()))
+        g = clip(g, plan.clip_value, plan.clip_norm)
+        assert isinstance(plan.optimizer, Optimizer)
+        theta, slots = plan.optimizer.update(
+            network.theta, g, tuple(state.slots), self._rate(state), state.t
+        )
+        network.theta[:] = theta
+        for slot, new in zip(state.slots, slots, strict=True):
+            slot[:] = new
+        return None
+
+    def _backward(self, trace: Trace, Y: Array, weights: Array) -> float:
+        """Fill the gradients; return the cost, penalty included."""
+        plan, layers = self.plan, self.network.layers
+        n = float(weights.sum())
+        share = (weights / n)[:, None]
+        cost = total_cost(layers, trace, Y, plan.loss, share, plan.penalty, n)
+        backpropagate(layers, trace, Y, plan.loss, share, self.gradients)
+        add_penalty(layers, plan.penalty, n, self.gradients)
+        return cost
+
+    def _masks(self, step: int, rows: int) -> list[Array | None]:
+        """Return a dropout mask for what each layer is fed, or none at all."""
+        return [
+            dropout_mask(self.plan.seed, step, l, (rows, self.network.sizes[l]), rate).astype(
+                self.network.dtype
+            )
+            if rate
+            else None
+            for l, rate in enumerate(self.plan.dropout)
+        ]
+
+    def _rate(self, state: State) -> float:
+        """Return the learning rate of update `state.t`."""
+        assert isinstance(self.plan.optimizer, Optimizer)
+        total = self.per_epoch * self.plan.epochs
+        factor = self.plan.schedule.factor(state.t, self.per_epoch, total)
+        return self.plan.optimizer.rate * factor * state.plateau.factor
+
+    def _close_epoch(self, state: State) -> EpochRecord:
+        state.epoch += 1
+        record = EpochRecord(
+            epoch=state.epoch,
+            updates=state.t,
+            loss=state.loss_sum / state.weight_sum,
+            worst_row=state.worst_row,
+            rate=self._rate(state),
+            layer_gradient_norms=layer_norms(self.gradients),  # still the last update's
+            seconds=state.seconds,
+        )
+        state.batch, state.loss_sum, state.weight_sum = 0, 0.0, 0.0
+        state.worst_row, state.seconds = 0.0, 0.0
+        return record
+
+    def _bad_place(self, trace: Trace) -> str:
+        """Name where the first number that is not finite arose."""
+        for l, (z, a) in enumerate(zip(trace.Z, trace.A[1:], strict=True)):
+            if not (np.isfinite(z).all() and np.isfinite(a).all()):
+                return f"in the outputs of {self._layer(l)}"
+        for l in reversed(range(len(trace.Z))):
+            if not np.isfinite(self.gradients.dW[l]).all():
+                return f"in the gradient of {self._layer(l)}"
+        return f"in the loss of {self._layer(len(trace.Z) - 1)}"
+
+    def _bad_parameters(self) -> str:
+        layers = enumerate(self.network.layers)
+        l = next(l for l, d in layers if not (np.isfinite(d.W).all() and np.isfinite(d.b).all()))
+        return f"in the weights of {self._layer(l)}"
+
+    def _layer(self, l: int) -> str:
+        n_in, n_out = self.network.layers[l].W.shape
+        return f"layer {l + 1} of {len(self.network.layers)} ({n_in} → {n_out})"
+
+    def _threads(self) -> AbstractContextManager[Any]:
+        return threadpool_limits(self.n_threads) if self.n_threads else nullcontext()
+
+
+def layer_norms(gradients: Gradients) -> list[float]:
+    """Return the Euclidean norm of each layer's gradient, weights and biases together."""
+    pairs = zip(gradients.dW, gradients.db, strict=True)
+    return [float(np.sqrt((dW * dW).sum() + (db * db).sum())) for dW, db in pairs]
+
+
+def clip(g: Array, value: float | None, norm: float | None) -> Array:
+    """Return g with its components limited to ±`value`, then scaled to a norm of at most `norm`.
+
+    >>> clip(np.array([3.0, -4.0]), value=None, norm=1.0)
+    array([ 0.6, -0.8])
+    """
+    if value is not None:
+        g = np.clip(g, -value, value)
+    if norm is not None:
+        g = g * min(1.0, norm / max(float(np.linalg.norm(g)), 1e-300))
+    return g

@@ -1,0 +1,239 @@
+"""Gradient check: is the derived derivative the measured one?
+
+Every parameter, or a random direction through a layer's parameters, is moved by a small step and
+the cost measured on both sides. The fourth-order central difference
+
+    f′ ≈ (8 (f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h
+
+has an error of order h⁴, so that h may be large enough for rounding not to matter.
+
+Where a kink of relu, or a jump of a loss's gradient, lies between the points, a difference says
+nothing. The check sees this, because the sign of z (or of the residual) differs between the
+points; it then tries smaller steps, and leaves the parameter out, counted, when none is small
+enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.losses import Loss, get_loss
+from chainrule.network import Dense, Gradients, Network, Trace, propagate, total_cost
+from chainrule.penalties import Penalty
+
+STEPS = (1e-3, 1e-4, 1e-5, 1e-6)  # relative to the size of what the parameter multiplies
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class LayerCheck:
+    """How well a layer's derivatives agree with differences."""
+
+    layer: int
+    shape: tuple[int, int]
+    checked: int
+    kinks: int  #: left out, because a kink lies too close
+    largest_error: float
+
+
+@dataclass(frozen=True)
+class GradientReport:
+    """The result of `check_gradients`; print it for a table."""
+
+    layers: list[LayerCheck]
+    tolerance: float
+    directions: int | None  #: random directions per layer, or None when each parameter was moved
+
+    @property
+    def largest_error(self) -> float:
+        """The largest relative error over all layers."""
+        return max(layer.largest_error for layer in self.layers)
+
+    @property
+    def kinks(self) -> int:
+        """How many derivatives were left out."""
+        return sum(layer.kinks for layer in self.layers)
+
+    @property
+    def checked(self) -> int:
+        """How many derivatives were compared."""
+        return sum(layer.checked for layer in self.layers)
+
+    @property
+    def passed(self) -> bool:
+        """Whether some derivative could be compared in all, and all agree."""
+        return self.checked > 0 and self.largest_error < self.tolerance
+
+    def __str__(self) -> str:
+        what = "parameters" if self.directions is None else "directions"
+        lines = [f"layer  shape        {what:>10}  kinks  largest relative error"]
+        for each in self.layers:
+            shape = f"{each.shape[0]} → {each.shape[1]}"
+            lines.append(
+                f"{each.layer + 1:>5}  {shape:<11}  {each.checked:>10}  {each.kinks:>5}"
+                f"  {each.largest_error:.1e}"
+            )
+        verdict = "passed" if self.passed else "FAILED"
+        return "\n".join([*lines, f"{verdict}: tolerance {self.tolerance:g}"])
+
+
+def check_gradients(
+    network: Network,
+    X: Any,
+    Y: Any,
+    *,
+    loss: str | Loss = "squared_error",
+    weights: Any = None,
+    penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+    directions: int | None = None,
+    max_parameters: int = 2_000,
+    tolerance: float = TOLERANCE,
+    seed: int = 0,
+) -> GradientReport:
+    """Compare the derivatives of backpropagation with central differences, in float64.
+
+    The relative error of a derivative is |a − n| / max(|a|, |n|, r / tolerance), where r is the
+    rounding error of the difference: a derivative too small to be resolved is compared on the
+    scale of the smallest that can be.
+
+    Parameters
+    ----------
+    network : Network
+        Left as it is; a float64 copy is checked.
+    X, Y : array-like (n, inputs), (n, outputs)
+        Rows to take the cost over.
+    loss, weights, penalty
+        As in `Network.cost`.
+    directions : int, optional
+        Check this many random directions per layer instead of every parameter. By default
+        every parameter of networks of up to `max_parameters`, and 20 directions beyond.
+    tolerance : float
+        Largest relative error that passes.
+    seed : int
+        Of the random directions.
+
+    Returns
+    -------
+    GradientReport
+        Per layer: how many were checked, how many left out at kinks, the largest error.
+
+    Raises
+    ------
+    ValueError
+        For data that do not fit the network, or outputs that are not finite.
+
+    Examples
+    --------
+    >>> from chainrule import Network, check_gradients
+    >>> net = Network([2, 3, 1], "tanh", seed=1)
+    >>> check_gradients(net, [[0.1, 0.2], [0.3, -0.4]], [[1.0], [0.0]]).passed
+    True
+    """
+    net = network.copy("float64")
+    loss = get_loss(loss)
+    trace = net.forward(X)
+    grads = net.backward(trace, Y, loss, weights=weights, penalty=penalty)
+    if directions is None and net.theta.size > max_parameters:
+        directions = 20
+
+    targets, share, n = net.check_targets(trace, Y, loss, weights)
+    if not (np.isfinite(grads.flat).all() and np.isfinite(trace.A[-1]).all()):
+        raise ValueError("the network's outputs or gradients on these rows are not finite")
+
+    def measure() -> tuple[float, Array]:
+        point = propagate(net.layers, trace.A[0])
+        cost = total_cost(net.layers, point, targets, loss, share, penalty, n)
+        return cost, _sides(net, point, targets, loss, penalty)
+
+    rng = np.random.default_rng(seed)
+    layers = [
+        _check_layer(net, grads, l, _reach(trace, l), directions, rng, measure, tolerance)
+        for l in range(len(net.layers))
+    ]
+    return GradientReport(layers, tolerance, directions)
+
+
+def _check_layer(
+    net: Network,
+    grads: Gradients,
+    l: int,
+    reach: float,
+    directions: int | None,
+    rng: np.random.Generator,
+    measure: Callable[[], tuple[float, Array]],
+    tolerance: float,
+) -> LayerCheck:
+    checked, kinks, largest = 0, 0, 0.0
+    for direction in _directions(net.layers[l], directions, rng):
+        slope = float((grads.dW[l] * direction[0]).sum() + grads.db[l] @ direction[1])
+        difference = _difference(net.layers[l], direction, reach, measure)
+        if difference is None:
+            kinks += 1
+            continue
+        numeric, rounding = difference
+        scale = max(abs(slope), abs(numeric), rounding / tolerance, 1e-300)
+        checked, largest = checked + 1, max(largest, abs(slope - numeric) / scale)
+    return LayerCheck(l, net.layers[l].W.shape, checked, kinks, largest)
+
+
+def _directions(
+    layer: Dense, directions: int | None, rng: np.random.Generator
+) -> Iterator[tuple[Array, Array]]:
+    """Yield unit changes of (W, b): of one parameter at a time, or in random directions."""
+    size = layer.W.size + layer.b.size
+    for k in range(size if directions is None else directions):
+        flat = np.zeros(size) if directions is None else rng.normal(size=size)
+        if directions is None:
+            flat[k] = 1.0
+        flat /= np.linalg.norm(flat)
+        yield flat[: layer.W.size].reshape(layer.W.shape), flat[layer.W.size :]
+
+
+def _difference(
+    layer: Dense,
+    direction: tuple[Array, Array],
+    reach: float,
+    measure: Callable[[], tuple[float, Array]],
+) -> tuple[float, float] | None:
+    """Return the cost's slope along `direction` and its rounding error; None across a kink."""
+    W, b = layer.W.copy(), layer.b.copy()
+    try:
+        for step in STEPS:
+            h = step / reach
+            costs, sides = [], []
+            for k in (1, -1, 2, -2):
+                layer.W[:], layer.b[:] = W + k * h * direction[0], b + k * h * direction[1]
+                cost, side = measure()
+                costs.append(cost)
+                sides.append(side)
+            if all(np.array_equal(side, sides[0]) for side in sides):
+                slope = (8 * (costs[0] - costs[1]) - (costs[2] - costs[3])) / (12 * h)
+                return slope, 8 * np.finfo(float).eps * max(map(abs, costs)) / h
+    finally:
+        layer.W[:], layer.b[:] = W, b
+    return None
+
+
+def _sides(net: Network, trace: Trace, Y: Array, loss: Loss, penalty: Penalty) -> Array:
+    """Tell on which side of every kink each z, residual and penalised weight lies."""
+    parts = [
+        (z > kink).ravel()
+        for z, sigma in zip(trace.Z, net.activations, strict=True)
+        for kink in sigma.kinks
+    ]
+    if not loss.pairs_with(net.activations[-1]):
+        parts.append((loss.switch(trace.A[-1], loss.target(Y)) > 0).ravel())
+    if penalty.l1:
+        parts.append(net.theta > 0)
+    return np.concatenate(parts) if parts else np.empty(0, dtype=bool)
+
+
+def _reach(trace: Trace, l: int) -> float:
+    """Return how far a unit change of layer l's parameters can move its z, at least 1."""
+    fed = abs(trace.A[l])
+    return max(1.0, float(fed.max()))

@@ -1,0 +1,334 @@
+"""The network: layers as views into one flat parameter vector, and the four equations.
+
+Layer l turns A[l] into A[l+1]; A[0] is the input, A[L] the output, and rows are samples:
+
+    forward    Z[l] = A[l]·W[l] + b[l]          A[l+1] = σ(Z[l])
+
+    BP1        δ[L−1] = ∂C/∂A[L] ⊙ σ′(Z[L−1])                     error of the output layer
+    BP2        δ[l−1] = (δ[l]·W[l]ᵀ) ⊙ σ′(Z[l−1])                 error of a layer from the next
+    BP3        ∂C/∂b[l] = Σ over rows of δ[l]
+    BP4        ∂C/∂W[l] = A[l]ᵀ·δ[l]
+
+C is the mean cost over the batch, so δ[l] = ∂C/∂Z[l] carries each row's share of the weight. The
+textbook numbers layers from 1 and writes a sample as a column; this is the same transposed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from chainrule.activations import Activation, get_activation
+from chainrule.arrays import Array, aligned_zeros
+from chainrule.data import as_matrix, as_weights, check_targets
+from chainrule.initializers import Initializer, first_weights, get_initializer
+from chainrule.losses import Loss, get_loss
+from chainrule.penalties import Penalty
+
+
+@dataclass(frozen=True)
+class Dense:
+    """A fully connected layer: W (n_in, n_out) and b (n_out,), views into the flat vector."""
+
+    W: Array
+    b: Array
+    activation: Activation
+
+
+@dataclass
+class Trace:
+    """What a pass forward leaves behind: A has L + 1 entries, Z has L, each (n, units).
+
+    `masks[l]` multiplies what layer l is fed, A[l]; None means that nothing drops out.
+    """
+
+    A: list[Any]
+    Z: list[Array] = field(default_factory=list)
+    masks: Sequence[Array | None] = ()
+
+    def fed(self, l: int) -> Any:
+        """Return what layer l was fed: A[l], with dropped-out units at zero."""
+        mask = self.masks[l] if self.masks else None
+        return self.A[l] if mask is None else self.A[l] * mask
+
+
+@dataclass
+class Gradients:
+    """What a pass back leaves behind: δ (n, units), dW and db per layer, and dX (n, inputs).
+
+    dW and db are views into `flat`, which is laid out as `Network.theta`.
+    """
+
+    flat: Array
+    dW: list[Array]
+    db: list[Array]
+    delta: list[Array]
+    dX: Array | None = None
+
+
+def propagate(layers: Sequence[Dense], X: Any, masks: Sequence[Array | None] = ()) -> Trace:
+    """Run X (n, inputs) forward through the layers."""
+    trace = Trace([X], masks=masks)
+    for l, layer in enumerate(layers):
+        trace.Z.append(trace.fed(l) @ layer.W + layer.b)
+        trace.A.append(layer.activation.value(trace.Z[l]))
+    return trace
+
+
+def row_losses(layers: Sequence[Dense], trace: Trace, Y: Array, loss: Loss) -> Array:
+    """Return the loss of each row (n,), summed over its outputs."""
+    if loss.pairs_with(layers[-1].activation):
+        return np.asarray(loss.value_from_logits(trace.Z[-1], loss.target(Y)).sum(axis=1))
+    return np.asarray(loss.value(trace.A[-1], loss.target(Y)).sum(axis=1))
+
+
+def output_delta(layers: Sequence[Dense], trace: Trace, Y: Array, loss: Loss) -> Array:
+    """Return BP1 before averaging: ∂loss/∂Z of the output layer (n, outputs)."""
+    z, a, sigma = trace.Z[-1], trace.A[-1], layers[-1].activation
+    if loss.pairs_with(sigma):
+        return a - loss.target(Y)  # what the line below simplifies to for a canonical pair
+    return sigma.pullback(loss.gradient(a, loss.target(Y)), z, a)
+
+
+def backpropagate(
+    layers: Sequence[Dense], trace: Trace, Y: Array, loss: Loss, share: Array, into: Gradients
+) -> Gradients:
+    """Run the four equations back through the layers, writing dW and db into `into`.
+
+    `share` (n, 1) is each row's part of the batch's weight; it sums to 1.
+    """
+    last = len(layers) - 1
+    delta = into.delta = [np.empty(0)] * len(layers)
+    delta[last] = output_delta(layers, trace, Y, loss) * share  # BP1
+    for l in range(last, -1, -1):
+        into.db[l][:] = delta[l].sum(axis=0)  # BP3
+        into.dW[l][:] = trace.fed(l).T @ delta[l]  # BP4
+        if l > 0:
+            dA = delta[l] @ layers[l].W.T
+            if trace.masks and trace.masks[l] is not None:
+                dA = dA * trace.masks[l]
+            delta[l - 1] = layers[l - 1].activation.pullback(dA, trace.Z[l - 1], trace.A[l])  # BP2
+    return into
+
+
+def total_cost(
+    layers: Sequence[Dense],
+    trace: Trace,
+    Y: Array,
+    loss: Loss,
+    share: Array,
+    penalty: Penalty,
+    n: float,
+) -> float:
+    """Return C: the loss averaged by `share` (n, 1), plus the penalty for total weight `n`."""
+    cost = float(share[:, 0] @ row_losses(layers, trace, Y, loss))
+    for layer in layers if penalty else ():
+        cost += float(penalty.value(layer.W, n).sum())
+        if penalty.biases:
+            cost += float(penalty.value(layer.b, n).sum())
+    return cost
+
+
+def add_penalty(layers: Sequence[Dense], penalty: Penalty, n: float, into: Gradients) -> None:
+    """Add the penalty's gradient to `into`, for total sample weight `n`."""
+    for layer, dW, db in zip(layers if penalty else (), into.dW, into.db, strict=False):
+        dW += penalty.gradient(layer.W, n)
+        if penalty.biases:
+            db += penalty.gradient(layer.b, n)
+
+
+class Network:
+    """A fully connected network: sizes, activations, and one flat vector of parameters.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Units per layer, inputs first, outputs last. Two sizes make a network without hidden
+        layer: linear, logistic or softmax regression, by its activation.
+    activations : str, Activation, or a sequence of one per layer after the input
+        A single one is meant for the hidden layers; the output is then `output_activation`.
+    output_activation : str or Activation
+        Used when `activations` is a single one.
+    initializers : str, function (rng, n_in, n_out), or a sequence of one per layer
+        "auto" takes what suits each activation.
+    seed : int
+        From which the first weights are drawn.
+    dtype : str
+        "float64" or "float32".
+
+    Examples
+    --------
+    >>> net = Network([2, 3, 1], activations=["tanh", "identity"], seed=0)
+    >>> net
+    Network([2, 3, 1], activations=['tanh', 'identity'], 13 parameters, float64)
+    >>> trace = net.forward([[0.0, 1.0], [1.0, 1.0]])
+    >>> grads = net.backward(trace, [[1.0], [0.0]], loss="squared_error")
+    >>> [dW.shape for dW in grads.dW], grads.dX.shape
+    ([(2, 3), (3, 1)], (2, 2))
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activations: str | Activation | Sequence[str | Activation] = "relu",
+        *,
+        output_activation: str | Activation = "identity",
+        initializers: str | Initializer | Sequence[str | Initializer] = "auto",
+        seed: int = 0,
+        dtype: Any = "float64",
+    ) -> None:
+        self.sizes = _check_sizes(sizes)
+        depth = len(self.sizes) - 1
+        if isinstance(activations, (str, Activation)):
+            activations = [activations] * (depth - 1) + [output_activation]
+        if isinstance(initializers, str) or callable(initializers):
+            initializers = [initializers] * depth
+        for name, given in (("activations", activations), ("initializers", initializers)):
+            if len(given) != depth:
+                raise ValueError(
+                    f"{name} has {len(given)} entries; expected {depth}, one per layer after the"
+                    f" input, for sizes {self.sizes}"
+                )
+        self.activations = [get_activation(each) for each in activations]
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.float32, np.float64):
+            raise ValueError(f"dtype={dtype!r} is not supported; expected 'float32' or 'float64'")
+        self.theta = aligned_zeros(parameter_count(self.sizes), self.dtype)
+        self.layers = self._view(self.theta)
+        rng = np.random.default_rng(seed)
+        for layer, initializer in zip(self.layers, initializers, strict=True):
+            draw = get_initializer(initializer, layer.activation)
+            layer.W[:], layer.b[:] = first_weights(draw, rng, *layer.W.shape)
+
+    def _view(self, flat: Array) -> list[Dense]:
+        """Return layers whose W and b are views into `flat`."""
+        layers, start = [], 0
+        for (n_in, n_out), activation in zip(pairwise(self.sizes), self.activations, strict=True):
+            middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
+            layers.append(
+                Dense(flat[start:middle].reshape(n_in, n_out), flat[middle:end], activation)
+            )
+            start = end
+        return layers
+
+    @property
+    def W(self) -> list[Array]:
+        """Weights of each layer (n_in, n_out): views, so writing to them changes the network."""
+        return [layer.W for layer in self.layers]
+
+    @property
+    def b(self) -> list[Array]:
+        """Biases of each layer (n_out,): views, so writing to them changes the network."""
+        return [layer.b for layer in self.layers]
+
+    def forward(self, X: Any) -> Trace:
+        """Return every Z and A for the rows of X (n, inputs)."""
+        return propagate(self.layers, as_matrix(X, "X", self.dtype, self.sizes[0]))
+
+    def predict(self, X: Any) -> Array:
+        """Return the output A[L] (n, outputs) for the rows of X (n, inputs)."""
+        return np.asarray(self.forward(X).A[-1])
+
+    def cost(
+        self,
+        X: Any,
+        Y: Any,
+        loss: str | Loss = "squared_error",
+        *,
+        weights: Any = None,
+        penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+    ) -> float:
+        """Return C: the weighted mean over rows of the loss, plus the penalty."""
+        trace, loss = self.forward(X), get_loss(loss)
+        Y, share, n = self.check_targets(trace, Y, loss, weights)
+        return total_cost(self.layers, trace, Y, loss, share, penalty, n)
+
+    def backward(
+        self,
+        trace: Trace,
+        Y: Any,
+        loss: str | Loss = "squared_error",
+        *,
+        weights: Any = None,
+        penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+    ) -> Gradients:
+        """Return every δ, dW, db, and dX, for a trace and targets Y (n, outputs).
+
+        They are the derivatives of `cost`. Raises ValueError for targets of another shape, or
+        outside of where the loss is defined.
+        """
+        loss = get_loss(loss)
+        Y, share, n = self.check_targets(trace, Y, loss, weights)
+        grads = backpropagate(self.layers, trace, Y, loss, share, self.gradients())
+        grads.dX = grads.delta[0] @ self.layers[0].W.T
+        add_penalty(self.layers, penalty, n, grads)
+        return grads
+
+    def gradients(self) -> Gradients:
+        """Return gradients of zero, in the layout of this network's parameters."""
+        flat = aligned_zeros(self.theta.size, self.dtype)
+        views = self._view(flat)
+        return Gradients(flat, [v.W for v in views], [v.b for v in views], [])
+
+    def copy(self, dtype: Any = None) -> Network:
+        """Return an independent network with the same parameters, in `dtype` if given."""
+        twin = Network(
+            self.sizes, self.activations, initializers="zeros", dtype=dtype or self.dtype
+        )
+        twin.theta[:] = self.theta
+        return twin
+
+    def check_targets(
+        self, trace: Trace, Y: Any, loss: Loss, weights: Any
+    ) -> tuple[Array, Array, float]:
+        """Return targets as an array, each row's share of the weight (n, 1), the total weight.
+
+        Raises ValueError for targets or weights that do not fit the trace or the loss.
+        """
+        n = trace.A[0].shape[0]
+        Y = as_matrix(Y, "Y", self.dtype, self.sizes[-1])
+        if Y.shape[0] != n:
+            raise ValueError(f"Y has {Y.shape[0]} rows; expected {n}, as X has")
+        check_targets(loss, Y)
+        weights = as_weights(weights, n, self.dtype)
+        w = np.ones(n, self.dtype) if weights is None else weights
+        return Y, (w / w.sum())[:, None], float(w.sum())
+
+    def __repr__(self) -> str:
+        names = [activation.name for activation in self.activations]
+        return (
+            f"Network({self.sizes}, activations={names},"
+            f" {self.theta.size} parameters, {self.dtype})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (self.sizes, self.activations, np.array(self.theta))
+
+
+def parameter_count(sizes: Sequence[int]) -> int:
+    """Return the number of weights and biases of a network of these sizes.
+
+    >>> parameter_count([784, 196, 1])
+    154057
+    """
+    return sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+
+
+def _rebuild(sizes: list[int], activations: list[Activation], theta: Array) -> Network:
+    net = Network(sizes, activations, initializers="zeros", dtype=theta.dtype)
+    net.theta[:] = theta
+    return net
+
+
+def _check_sizes(sizes: Sequence[int]) -> list[int]:
+    whole = [int(size) for size in sizes]
+    if len(whole) < 2 or any(a != b for a, b in zip(whole, sizes, strict=True)) or min(whole) < 1:
+        raise ValueError(
+            f"sizes={list(sizes)!r} is no network; expected whole numbers >= 1 for inputs, hidden"
+            " layers if any, and outputs, such as [2, 3, 1]"
+        )
+    return whole

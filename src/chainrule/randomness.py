@@ -1,0 +1,62 @@
+"""Randomness: numbers that are a pure function of a seed and a place, not of a hidden state.
+
+The order of the rows is a function of (seed, epoch), a dropout mask of (seed, step, layer, row,
+unit). So a resumed training goes on exactly, results do not depend on the number of threads, and
+two engines, or two machines, draw the same. The generator is SplitMix64 (Steele et al. 2014) used
+as a hash: place i of a stream with key k is mix(k + (i + 1)·φ), all modulo 2⁶⁴.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.arrays import Array
+
+Bits = NDArray[np.uint64]
+
+MASK = (1 << 64) - 1
+PHI = 0x9E3779B97F4A7C15  # 2⁶⁴ / golden ratio, odd
+
+ROW_ORDER, DROPOUT = 1, 2  # streams
+VALIDATION_ROWS = -1  # the "epoch" whose order decides which rows are held out
+
+
+def _mix(x: Bits) -> Bits:
+    """Scramble each 64-bit word of `x`: every input bit reaches every output bit."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def key(seed: int, *place: int) -> int:
+    """Return the 64-bit key of the stream named by `seed` and the integers of `place`."""
+    k = np.array([seed & MASK], dtype=np.uint64)
+    for number in place:
+        k = _mix(k + np.uint64(PHI)) ^ np.uint64(number & MASK)
+    return int(_mix(k + np.uint64(PHI))[0])
+
+
+def bits(stream: int, size: int) -> Bits:
+    """Return the first `size` words of the stream with that key.
+
+    >>> bits(key(0), 2)
+    array([12035550249420947055, 12935080325729570654], dtype=uint64)
+    """
+    places = np.arange(1, size + 1, dtype=np.uint64)
+    return _mix(np.uint64(stream) + places * np.uint64(PHI))
+
+
+def row_order(seed: int, epoch: int, n: int) -> NDArray[np.intp]:
+    """Return the order of `n` rows in an epoch: give each row a random word and sort by it."""
+    return np.argsort(bits(key(seed, ROW_ORDER, epoch), n), kind="stable")
+
+
+def dropout_mask(seed: int, step: int, layer: int, shape: tuple[int, int], rate: float) -> Array:
+    """Return 1 / (1 − rate) where a unit stays and 0 where it drops out, for (rows, units).
+
+    Kept units are scaled up so that nothing changes at prediction (Srivastava et al. 2014).
+    """
+    words = bits(key(seed, DROPOUT, step, layer), shape[0] * shape[1])
+    threshold = np.uint64(min(int(rate * 2.0**64), MASK))
+    return (words >= threshold).reshape(shape) / (1.0 - rate)

@@ -1,0 +1,359 @@
+"""Training: the loop over epochs, and when it ends.
+
+`train` reads the user's words, makes a plan, and runs it: the engine advances, the loop looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.callbacks import BestWeights, Callback, EarlyStopping, History, Record
+from chainrule.data import as_matrix, as_weights, check_targets, split
+from chainrule.engine import Data, Engine, EpochRecord, Event, Fault, Plan, State, choose_engine
+from chainrule.lbfgs import minimise
+from chainrule.losses import Loss, get_loss
+from chainrule.network import Network
+from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
+from chainrule.penalties import Penalty
+from chainrule.schedules import Schedule, get_schedule
+
+SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
+
+Metric = Callable[[Array, Array], float]  # (targets, outputs) -> the larger, the better
+
+
+class Diverged(ValueError):
+    """The training met a number that is not finite. The network has its best weights so far."""
+
+
+def train(
+    network: Network,
+    X: Any,
+    Y: Any,
+    *,
+    loss: str | Loss = "squared_error",
+    optimizer: str | Optimizer | LBFGS = "adam",
+    schedule: str | Schedule = "constant",
+    epochs: int = 200,
+    batch_size: int | None = None,
+    shuffle: bool = True,
+    seed: int = 0,
+    weights: Any = None,
+    l1: float = 0.0,
+    l2: float = 0.0,
+    penalty: Penalty | None = None,
+    dropout: float | Sequence[float] = 0.0,
+    clip_value: float | None = None,
+    clip_norm: float | None = None,
+    validation: float | tuple[Any, ...] | None = None,
+    metric: Metric | None = None,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+    stop_below: float | None = None,
+    stop_rule: Literal["mean", "every_row"] = "mean",
+    callbacks: Iterable[Callback] = (),
+    engine: str = "auto",
+    n_threads: int | None = None,
+    history: History | None = None,
+) -> History:
+    """Train `network` in place on rows X (n, inputs) and targets Y (n, outputs).
+
+    Parameters
+    ----------
+    network : Network
+        Changed in place.
+    X, Y : array-like
+        Converted to the network's dtype. X may be sparse.
+    loss, optimizer, schedule : str or object
+        A name from the tables `LOSSES`, `OPTIMIZERS`, `SCHEDULES`, or an entry with your
+        settings, such as ``SGD(0.4, momentum=0.6)``.
+    epochs : int
+        Most passes over the data; with L-BFGS, most iterations.
+    batch_size : int, optional
+        Rows per update; by default min(200, n), or all for full-batch optimizers. The last
+        batch of an epoch may be smaller.
+    shuffle : bool
+        Whether the order of rows, a pure function of (seed, epoch), is random.
+    weights : array-like (n,), optional
+        Sample weights.
+    l1, l2, penalty : float, or Penalty
+        ``l1·Σ|w| + ½·l2·Σw²`` over the weights; or a `Penalty` with more choices instead.
+    dropout : float or sequence of float
+        Share of hidden units that drop out: one for all hidden layers, or one for each.
+    clip_value, clip_norm : float, optional
+        Limits on each component of the gradient, then on its norm.
+    validation : float, (X, Y) or (X, Y, weights), optional
+        A share of the rows to hold out, or rows of your own. The best weights by validation
+        loss are restored at the end.
+    metric : function (targets, outputs) -> float, optional
+        Recorded per epoch, on the validation rows where there are any; larger is better.
+    patience, min_delta : int, float
+        Stop when the (validation) loss has not improved by `min_delta` for `patience` epochs.
+    stop_below, stop_rule : float, {"mean", "every_row"}
+        Stop when the epoch's mean loss, or the loss of every row as met in the epoch, is below.
+    callbacks : iterable of Callback
+        More hooks; see `chainrule.callbacks`.
+    engine, n_threads : str, int
+        "auto", "native" or "reference"; most cores to use.
+    history : History, optional
+        Filled as the training goes on, and returned; yours survives an exception.
+
+    Returns
+    -------
+    History
+        Plain records, one per epoch, the reason for stopping, and the best epoch.
+
+    Raises
+    ------
+    ValueError
+        For data or settings that do not fit, with what was expected.
+    Diverged
+        At the first number that is not finite, naming update and layer. The network then has
+        its best weights so far, as after KeyboardInterrupt.
+
+    Examples
+    --------
+    >>> from chainrule import Network, train
+    >>> net = Network([2, 4, 1], "tanh", seed=3)
+    >>> X, Y = [[0, 0], [0, 1], [1, 0], [1, 1]], [[0], [1], [1], [0]]
+    >>> history = train(net, X, Y, optimizer="lbfgs", epochs=100)
+    >>> net.predict(X).round(2).ravel() + 0.0
+    array([0., 1., 1., 0.])
+    """
+    settings = locals()
+    data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
+    plan = _make_plan(network, data.n, settings)
+    loop = Loop(plan, network, data, held_out, metric, history or History())
+    loop.best.monitor = "auto"
+    if patience is not None:
+        loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
+    loop.callbacks.extend(callbacks)
+    return loop.run(engine, n_threads)
+
+
+@dataclass
+class Loop:
+    """A plan, what it acts on, and who looks on; `run` is the training."""
+
+    plan: Plan
+    network: Network
+    data: Data
+    held_out: Data | None
+    metric: Metric | None
+    history: History
+    callbacks: list[Callback] = field(default_factory=list)
+    best: BestWeights = field(default_factory=BestWeights)
+    restore_best: bool | None = None  # by default where there are validation rows
+
+    def run(self, engine: str = "auto", n_threads: int | None = None, state: State | None = None) -> History:
+        """Train until the plan is done, a callback stops it, or it goes wrong."""
+        network, history, plan = self.network, self.history, self.plan
+        self.engine, history.engine_reason = choose_engine(
+            engine, plan, network, self.data, n_threads
+        )
+        history.engine = self.engine.name
+        self.state = state or State.start(plan, network)
+        first_theta = network.theta.copy()
+        for callback in self.callbacks:
+            callback.on_train_begin(network, history)
+        finished = False
+        try:
+            finished = self._full_batch() if isinstance(plan.optimizer, LBFGS) else self._epochs()
+        except KeyboardInterrupt:
+            history.stop_reason = f"interrupted after {len(history)} epochs"
+            raise
+        finally:
+            restore = self.held_out is not None if self.restore_best is None else self.restore_best
+            if not finished and not np.isfinite(network.theta).all():
+                network.theta[:] = first_theta
+            if restore or not finished:
+                self.best.restore(network, history)
+            for callback in self.callbacks:
+                callback.on_train_end(network, history)
+        return history
+
+    def _epochs(self) -> bool:
+        """Advance epoch by epoch; return True when the training ended in an orderly way."""
+        plan, history = self.plan, self.history
+        while self.state.epoch < plan.epochs:
+            event = self.engine.advance(self.state, 1, SLICE)
+            stop = any([self._look(record) for record in event.records])
+            if event.kind == "fault":
+                assert event.fault is not None
+                raise self._diverged(event.fault)
+            if event.kind == "threshold":
+                history.stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
+                return True
+            if event.kind == "time":
+                stop = self._time_slice()
+            if stop:
+                history.stop_reason = history.stop_reason or "a callback stopped it"
+                return True
+        history.stop_reason = f"reached {plan.epochs} epochs"
+        return True
+
+    def _full_batch(self) -> bool:
+        """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
+        history, network = self.history, self.network
+        reason = minimise(self.engine, network, self.plan, self._look)
+        if not np.isfinite(network.theta).all():
+            raise self._diverged(Fault(len(history), "in the weights"))
+        history.stop_reason = history.stop_reason or reason
+        return True
+
+    def _look(self, measured: EpochRecord) -> bool:
+        """Complete an epoch's record, ask schedule and callbacks; return True to stop."""
+        record = self._record(measured)
+        self.history.records.append(record)
+        validation_loss = record["validation_loss"]
+        if validation_loss is not None and not np.isfinite(validation_loss):
+            raise self._diverged(Fault(measured.updates, "in the validation loss"))
+        self.best.on_epoch_end(self.network, self.history)
+        loss = measured.loss if validation_loss is None else validation_loss
+        plateau = self.state.plateau
+        self.plan.schedule.after_epoch(plateau, loss, measured.rate)
+        if plateau.exhausted:
+            self.history.stop_reason = "the learning rate reached its lowest value on a plateau"
+        stops = [each.on_epoch_end(self.network, self.history) for each in self.callbacks]
+        return plateau.exhausted or any(stops)
+
+    def _record(self, measured: EpochRecord) -> Record:
+        validation_loss = metric = None
+        seen = self.held_out or self.data
+        if self.held_out is not None or self.metric is not None:
+            loss, outputs = self.engine.evaluate(seen)
+            validation_loss = None if self.held_out is None else loss
+            metric = None if self.metric is None else float(self.metric(seen.Y, outputs))
+        norms = measured.layer_gradient_norms
+        return {
+            "epoch": measured.epoch,
+            "updates": measured.updates,
+            "loss": measured.loss,
+            "validation_loss": validation_loss,
+            "metric": metric,
+            "rate": measured.rate,
+            "gradient_norm": float(np.linalg.norm(norms)),
+            "layer_gradient_norms": norms,
+            "seconds": measured.seconds,
+        }
+
+    def _time_slice(self) -> bool:
+        per_epoch = -(-self.data.n // self.plan.batch_size)
+        done = self.state.epoch + self.state.batch / per_epoch
+        stops = [each.on_time_slice(self.network, self.history, done) for each in self.callbacks]
+        return any(stops)
+
+    def _diverged(self, fault: Fault) -> Diverged:
+        rate = getattr(self.plan.optimizer, "rate", None)
+        lower = "" if rate is None else f"a learning rate below {rate:g} (try {rate / 10:g}), "
+        message = (
+            f"training diverged: a number that is not finite at update {fault.step} (epoch"
+            f" {self.state.epoch + 1}), {fault.place}. Try {lower}scaled inputs and targets,"
+            " or clip_norm=1"
+        )
+        self.history.stop_reason = message
+        return Diverged(message)
+
+
+def _read_data(
+    network: Network, X: Any, Y: Any, weights: Any, validation: Any, seed: int, loss: Loss
+) -> tuple[Data, Data | None]:
+    """Return the rows to train on and those to validate on, checked and converted."""
+    data = _as_data(network, X, Y, weights, loss)
+    if validation is None:
+        return data, None
+    if isinstance(validation, tuple):
+        return data, _as_data(network, *(*validation, None)[:3], loss)
+    sides = split(data.n, validation, seed)
+    w = data.weights
+    parts = [Data(data.X[r], data.Y[r], None if w is None else w[r]) for r in sides]
+    for name, part in zip(("training", "validation"), parts, strict=True):
+        if part.weights is not None and not part.weights.any():
+            raise ValueError(f"all weights of the {name} rows are zero; choose another seed")
+    return parts[0], parts[1]
+
+
+def _as_data(network: Network, X: Any, Y: Any, weights: Any, loss: Loss) -> Data:
+    X = as_matrix(X, "X", network.dtype, network.sizes[0])
+    Y = as_matrix(Y, "Y", network.dtype, network.sizes[-1])
+    if X.shape[0] != Y.shape[0]:
+        raise ValueError(f"X has {X.shape[0]} rows and Y has {Y.shape[0]}; expected as many")
+    check_targets(loss, Y)
+    return Data(X, Y, as_weights(weights, X.shape[0], network.dtype))
+
+
+def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
+    """Return the plan that `train`'s settings describe for n rows; refuse what cannot be."""
+    optimizer = get_optimizer(settings["optimizer"])
+    schedule = get_schedule(settings["schedule"])
+    batch_size = settings["batch_size"]
+    if batch_size is None:
+        batch_size = n if optimizer.full_batch else min(200, n)
+    _check_settings(settings, batch_size, n, optimizer, schedule)
+    return Plan(
+        loss=get_loss(settings["loss"]),
+        optimizer=optimizer,
+        schedule=schedule,
+        penalty=settings["penalty"] or Penalty(settings["l1"], settings["l2"]),
+        batch_size=int(batch_size),
+        epochs=int(settings["epochs"]),
+        seed=int(settings["seed"]),
+        shuffle=bool(settings["shuffle"]),
+        dropout=_dropout_rates(settings["dropout"], len(network.layers)),
+        clip_value=settings["clip_value"],
+        clip_norm=settings["clip_norm"],
+        stop_below=settings["stop_below"],
+        stop_rule=settings["stop_rule"],
+    )
+
+
+def _check_settings(
+    settings: dict[str, Any],
+    batch_size: Any,
+    n: int,
+    optimizer: Optimizer | LBFGS,
+    schedule: Schedule,
+) -> None:
+    for name, value in (("epochs", settings["epochs"]), ("batch_size", batch_size)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+            raise ValueError(f"{name}={value!r} must be a whole number >= 1")
+    for name in ("clip_value", "clip_norm", "stop_below"):
+        if settings[name] is not None and not settings[name] > 0:
+            raise ValueError(f"{name}={settings[name]!r} must be a number > 0, or None")
+    for name in ("l1", "l2", "min_delta"):
+        if not 0 <= settings[name] < np.inf:
+            raise ValueError(f"{name}={settings[name]!r} must be a finite number >= 0")
+    if settings["stop_rule"] not in ("mean", "every_row"):
+        raise ValueError(f"stop_rule={settings['stop_rule']!r} must be 'mean' or 'every_row'")
+    if optimizer.full_batch and batch_size < n:
+        raise ValueError(
+            f"{type(optimizer).__name__} needs full batches, got batch_size={batch_size} for"
+            f" {n} rows; leave batch_size out, or take another optimizer, such as 'adam'"
+        )
+    if isinstance(optimizer, LBFGS):
+        given = [k for k in ("dropout", "clip_value", "clip_norm") if settings[k]]
+        if type(schedule).__name__ != "Constant":
+            given.append("schedule")
+        if settings["stop_rule"] == "every_row":
+            given.append("stop_rule")
+        if given:
+            raise ValueError(
+                f"L-BFGS chooses its own steps and needs an exact cost; {given[0]}="
+                f"{settings[given[0]]!r} cannot act. Leave it out, or take optimizer='adam'"
+            )
+
+
+def _dropout_rates(dropout: float | Sequence[float], depth: int) -> tuple[float, ...]:
+    """Return the share that drops out of what each layer is fed; inputs stay whole."""
+    hidden = [dropout] * (depth - 1) if isinstance(dropout, (int, float)) else list(dropout)
+    if len(hidden) != depth - 1 or not all(0 <= rate < 1 for rate in hidden):
+        raise ValueError(
+            f"dropout={dropout!r} must be a share >= 0 and < 1, or one for each of the"
+            f" {depth - 1} hidden layers"
+        )
+    return (0.0, *map(float, hidden)) if any(hidden) else ()
