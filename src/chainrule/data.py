@@ -64,7 +64,7 @@ def as_weights(weights: Any, rows: int, dtype: Any) -> Array | None:
 def check_targets(loss: Loss, Y: Array) -> None:
     """Raise ValueError when a target lies where `loss` is not defined."""
     low, high = loss.targets
-    wrong = (Y < low) | (Y > high)
+    wrong = (low > Y) | (high < Y)
     if wrong.any():
         raise ValueError(
             f"target {Y[wrong][0]:g} in row {int(np.argwhere(wrong)[0][0])} lies outside"
@@ -77,7 +77,9 @@ def check_targets(loss: Loss, Y: Array) -> None:
         )
 
 
-def batches(n: int, size: int, seed: int, epoch: int, shuffle: bool, first: int = 0) -> Iterator[Rows]:
+def batches(
+    n: int, size: int, seed: int, epoch: int, shuffle: bool, first: int = 0
+) -> Iterator[Rows]:
     """Yield the rows of each batch of an epoch, from batch `first` on; the last may be smaller.
 
     >>> [rows.tolist() for rows in batches(5, 2, seed=0, epoch=0, shuffle=False)]

@@ -50,10 +50,14 @@ class Trace:
     Z: list[Array] = field(default_factory=list)
     masks: Sequence[Array | None] = ()
 
-    def fed(self, l: int) -> Any:
-        """Return what layer l was fed: A[l], with dropped-out units at zero."""
+    def drop(self, l: int, values: Any) -> Any:
+        """Return `values` (n, units of A[l]) with those that drop out before layer l at zero."""
         mask = self.masks[l] if self.masks else None
-        return self.A[l] if mask is None else self.A[l] * mask
+        return values if mask is None else values * mask
+
+    def fed(self, l: int) -> Any:
+        """Return what layer l was fed: A[l], less what dropped out."""
+        return self.drop(l, self.A[l])
 
 
 @dataclass
@@ -108,9 +112,7 @@ def backpropagate(
         into.db[l][:] = delta[l].sum(axis=0)  # BP3
         into.dW[l][:] = trace.fed(l).T @ delta[l]  # BP4
         if l > 0:
-            dA = delta[l] @ layers[l].W.T
-            if trace.masks and trace.masks[l] is not None:
-                dA = dA * trace.masks[l]
+            dA = trace.drop(l, delta[l] @ layers[l].W.T)
             delta[l - 1] = layers[l - 1].activation.pullback(dA, trace.Z[l - 1], trace.A[l])  # BP2
     return into
 

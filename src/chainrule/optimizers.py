@@ -21,6 +21,7 @@ from chainrule.arrays import Array
 from chainrule.names import look_up
 
 Slots: TypeAlias = tuple[Array, ...]
+Update: TypeAlias = tuple[Array, Slots]  # new parameters, new slots
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Optimizer:
         """Return the value that slot `name` starts with."""
         return 0.0
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         """Return the new parameters and the new slots, each of the shape of `w`."""
         raise NotImplementedError
 
@@ -58,7 +59,7 @@ class SGD(Optimizer):
     nesterov: bool = False
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         (v,) = slots
         v = self.momentum * v - rate * g
         step = self.momentum * v - rate * g if self.nesterov else v
@@ -74,7 +75,7 @@ class RMSprop(Optimizer):
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("square",)
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         (s,) = slots
         s = self.decay * s + (1 - self.decay) * g * g
         return w - rate * g / (sqrt(s) + self.epsilon), (s,)
@@ -88,7 +89,7 @@ class Adagrad(Optimizer):
     epsilon: float = 1e-10
     slots: ClassVar[tuple[str, ...]] = ("square",)
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         (s,) = slots
         s = s + g * g
         return w - rate * g / (sqrt(s) + self.epsilon), (s,)
@@ -105,7 +106,7 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
     slots: ClassVar[tuple[str, ...]] = ("mean", "square")
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         m, s = slots
         m = self.beta_1 * m + (1 - self.beta_1) * g
         s = self.beta_2 * s + (1 - self.beta_2) * g * g
@@ -122,7 +123,7 @@ class AdamW(Adam):
 
     weight_decay: float = 0.01
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         return Adam.update(self, w * (1 - rate * self.weight_decay), g, slots, rate, t)
 
 
@@ -144,7 +145,7 @@ class RProp(Optimizer):
     def first_slot(self, name: str) -> float:
         return self.rate if name == "step" else 0.0
 
-    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> tuple[Array, Slots]:
+    def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         previous, d = slots
         turn = sign(g) * sign(previous)  # 1 the sign stayed, −1 it turned, 0 no comparison
         d = d * (1 + (self.grow - 1) * maximum(turn, 0) + (1 - self.shrink) * minimum(turn, 0))

@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.callbacks import BestWeights, Callback, EarlyStopping, History, Record
 from chainrule.data import as_matrix, as_weights, check_targets, split
-from chainrule.engine import Data, Engine, EpochRecord, Event, Fault, Plan, State, choose_engine
+from chainrule.engine import Data, EpochRecord, Fault, Plan, State, choose_engine
 from chainrule.lbfgs import minimise
 from chainrule.losses import Loss, get_loss
 from chainrule.network import Network
@@ -129,7 +129,6 @@ def train(
     data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
     plan = _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, metric, history or History())
-    loop.best.monitor = "auto"
     if patience is not None:
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
     loop.callbacks.extend(callbacks)
@@ -149,8 +148,11 @@ class Loop:
     callbacks: list[Callback] = field(default_factory=list)
     best: BestWeights = field(default_factory=BestWeights)
     restore_best: bool | None = None  # by default where there are validation rows
+    last_epoch: int | None = None  # stop here, before the plan does
 
-    def run(self, engine: str = "auto", n_threads: int | None = None, state: State | None = None) -> History:
+    def run(
+        self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
+    ) -> History:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
         self.engine, history.engine_reason = choose_engine(
@@ -180,9 +182,10 @@ class Loop:
     def _epochs(self) -> bool:
         """Advance epoch by epoch; return True when the training ended in an orderly way."""
         plan, history = self.plan, self.history
-        while self.state.epoch < plan.epochs:
+        last = plan.epochs if self.last_epoch is None else self.last_epoch
+        while self.state.epoch < last:
             event = self.engine.advance(self.state, 1, SLICE)
-            stop = any([self._look(record) for record in event.records])
+            stop = max(map(self._look, event.records), default=False)  # look at every one
             if event.kind == "fault":
                 assert event.fault is not None
                 raise self._diverged(event.fault)
@@ -194,7 +197,7 @@ class Loop:
             if stop:
                 history.stop_reason = history.stop_reason or "a callback stopped it"
                 return True
-        history.stop_reason = f"reached {plan.epochs} epochs"
+        history.stop_reason = f"reached {last} epochs"
         return True
 
     def _full_batch(self) -> bool:

@@ -1,0 +1,258 @@
+"""Estimators: MLPClassifier and MLPRegressor in scikit-learn's contract.
+
+This room is the contract: what comes in, what is learnt, what goes out. `parameters` turns the
+constructor's words into a plan, `fitting` and `training` carry it out.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from chainrule.activations import get_activation
+from chainrule.arrays import Array
+from chainrule.fitting import MLP, store, trains_in_steps
+from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss, get_loss
+from chainrule.parameters import PARAMETERS, Parameter, describe
+
+_ATTRIBUTES = """
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer.
+    loss_curve_, validation_scores_ : list of float
+        Loss, and with early stopping the metric on the held-out rows, of each epoch.
+    history_ : list of dict
+        One plain record per epoch: loss, validation_loss, metric, rate, gradient_norm, seconds, …
+    stop_reason_ : str
+        Why the training ended.
+    best_epoch_ : int or None
+        The epoch whose weights were kept, where held-out rows decided.
+    engine_, engine_reason_ : str
+        What executed the steps, and why it was not the native engine.
+    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, out_activation_, n_features_in_
+        As in scikit-learn.
+"""
+
+
+class MLPClassifier(ClassifierMixin, MLP):
+    __doc__ = f"""Classify with a fully connected network: two classes, many, or many labels.
+
+    Softmax outputs with cross-entropy for many classes; sigmoid outputs with binary cross-entropy
+    for two, and for each label of a multilabel target. Parameters, defaults and attributes are
+    those of scikit-learn's class, and more.
+
+    Parameters
+    ----------
+{describe([*PARAMETERS], {})}
+{_ATTRIBUTES}
+    classes_ : ndarray
+        The labels, in the order of the columns of `predict_proba`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from chainrule import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=500, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.97
+    True
+    """
+
+    classes_: Any
+    _kind: str
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: Any = "adam",
+        alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
+        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
+        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, monitor: str = "metric", callbacks: Any = None,
+        engine: str = "auto", n_threads: int | None = None,
+    ) -> None:  # fmt: skip
+        store(self, locals())
+
+    @available_if(trains_in_steps)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+        """Train for one more epoch; `classes` names all labels at the first call."""
+        return self._partial_fit(X, y, sample_weight, classes)
+
+    def _encode(self, y: Any, weights: Array | None, classes: Any) -> Array:
+        check_classification_targets(y)
+        kind = "multilabel" if type_of_target(y).startswith("multilabel") else "classes"
+        if kind == "multilabel":
+            y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
+            found = np.arange(y.shape[1])
+        else:
+            if y.ndim != 1:
+                raise ValueError(f"y has shape {y.shape}; expected (n,) classes, or 0/1 labels")
+            found = np.unique(y)
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or hasattr(self, "_slots"))
+        if goes_on or (classes is not None and kind == "classes"):
+            known = self.classes_ if goes_on else np.unique(classes)
+            if new := sorted(set(found.tolist()) - set(known.tolist())):
+                raise ValueError(
+                    f"y holds class {new[0]!r}, which is not among the classes of the first fit,"
+                    f" {known.tolist()}; name all in partial_fit(classes=), or fit anew"
+                )
+            found = known
+        elif len(found) < 2 and kind == "classes":
+            raise ValueError(
+                f"y holds one class only, {found[0]!r}; expected at least two classes to tell apart"
+            )
+        self.classes_, self._kind = found, kind
+        if kind == "multilabel":
+            return np.asarray(y)
+        columns = np.searchsorted(found, y)
+        return (columns == 1)[:, None] if len(found) == 2 else np.eye(len(found))[columns]
+
+    def _loss_and_output(self) -> tuple[Loss, str]:
+        if self._kind == "classes" and len(self.classes_) > 2:
+            return CrossEntropy(), "softmax"
+        return BinaryCrossEntropy(), "sigmoid"
+
+    def _metric(self, Y: Array, outputs: Array) -> float:
+        if outputs.shape[1] > 1 and self._kind == "classes":
+            return float((outputs.argmax(axis=1) == Y.argmax(axis=1)).mean())
+        return float(((outputs > 0.5) == (Y > 0.5)).all(axis=1).mean())
+
+    def _strata(self, Y: Array) -> Any:
+        if self._kind == "multilabel":
+            return None
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
+        outputs = self._trace(X).A[-1]
+        if self._kind == "multilabel":
+            return (outputs > 0.5).astype(int)
+        most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+        return self.classes_[most]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class (n, classes), in the order of `classes_`.
+
+        Small ones keep their precision, and none is exactly 0.
+        """
+        trace = self._trace(X)
+        probability: Array = trace.A[-1]
+        if probability.shape[1] == 1:  # 1 − σ(z) = σ(−z), without cancellation
+            negative = get_activation("sigmoid").value(-trace.Z[-1])
+            probability = np.hstack([negative, probability])
+        return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of `predict_proba` (n, classes); always finite."""
+        return np.asarray(np.log(self.predict_proba(X)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+_OF_REGRESSION = {
+    "loss": Parameter(
+        "What is minimised; 'poisson' has an exponential output and needs y >= 0.",
+        lambda v: isinstance(v, Loss) or (isinstance(v, str) and v in _regression_losses()),
+        "a loss for numbers, or a Loss",
+        lambda: _regression_losses(),
+    ),
+    "scale_y": Parameter(
+        "Whether the network learns (y - mean) / standard deviation; predictions are in y's units.",
+        lambda v: isinstance(v, str) and v in ("none", "standard"),
+        "'none' or 'standard'",
+        lambda: ("none", "standard"),
+    ),
+}
+
+
+def _regression_losses() -> list[str]:
+    return sorted(name for name in LOSSES if not name.endswith("cross_entropy"))
+
+
+class MLPRegressor(RegressorMixin, MLP):
+    __doc__ = f"""Predict one number or several with a fully connected network.
+
+    The loss is ½·mean over rows of the sum over outputs for squared error; what is reported is
+    what is minimised. Parameters, defaults and attributes are those of scikit-learn's class, and
+    more.
+
+    Parameters
+    ----------
+{describe(["loss", *PARAMETERS, "scale_y"], _OF_REGRESSION)}
+{_ATTRIBUTES}
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from chainrule import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> model = MLPRegressor(
+    ...     hidden_layer_sizes=(), solver="lbfgs", alpha=0, tol=1e-6, max_iter=5000,
+    ...     scale_y="standard", random_state=0,
+    ... )
+    >>> round(float(model.fit(X, y).score(X, y)), 3)  # no hidden layer: linear regression
+    0.518
+    """
+
+    _own: ClassVar[dict[str, Parameter]] = _OF_REGRESSION
+    y_mean_: Array
+    y_scale_: Array
+
+    def __init__(
+        self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu", *, solver: Any = "adam", alpha: float = 0.0001,
+        batch_size: Any = "auto", learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
+        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
+        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, monitor: str = "metric", callbacks: Any = None,
+        engine: str = "auto", n_threads: int | None = None, scale_y: str = "none",
+    ) -> None:  # fmt: skip
+        store(self, locals())
+
+    def _encode(self, y: Any, weights: Array | None, classes: Any) -> Array:
+        Y = np.asarray(y, dtype=np.float64)
+        Y = Y[:, None] if Y.ndim == 1 else Y
+        if self.scale_y == "standard" and self._loss_and_output()[1] != "identity":
+            raise ValueError(
+                f"scale_y='standard' does not fit loss={self.loss!r}; set it to 'none'"
+            )
+        goes_on = hasattr(self, "coefs_") and (self.warm_start or hasattr(self, "_slots"))
+        if not goes_on:
+            scaled = self.scale_y == "standard"
+            mean = np.average(Y, axis=0, weights=weights)
+            spread = np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=weights))
+            self.y_mean_ = mean if scaled else np.zeros(Y.shape[1])
+            self.y_scale_ = np.where(spread > 0, spread, 1.0) if scaled else np.ones(Y.shape[1])
+        if Y.shape[1] != len(self.y_mean_):
+            raise ValueError(f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}")
+        return np.asarray((Y - self.y_mean_) / self.y_scale_)
+
+    def _loss_and_output(self) -> tuple[Loss, str]:
+        loss = get_loss(self.loss)
+        return loss, loss.canonical or "identity"
+
+    def _metric(self, Y: Array, outputs: Array) -> float:
+        return float(r2_score(Y, outputs)) if np.isfinite(outputs).all() else -np.inf
+
+    def predict(self, X: Any) -> Array:
+        """Return the predicted number of each row (n,), or numbers (n, outputs)."""
+        outputs = self._trace(X).A[-1]
+        Y = outputs * self.y_scale_.astype(outputs.dtype) + self.y_mean_.astype(outputs.dtype)
+        return Y[:, 0] if Y.shape[1] == 1 else Y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
