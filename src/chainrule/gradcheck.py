@@ -9,13 +9,15 @@ has an error of order h⁴, so that h may be large enough for rounding not to ma
 
 Where a kink of relu, or a jump of a loss's gradient, lies between the points, a difference says
 nothing. The check sees this, because the sign of z (or of the residual) differs between the
-points; it then tries smaller steps, and leaves the parameter out, counted, when none is small
-enough.
+points; it then tries smaller steps. It also does so where a difference contradicts the derivative,
+because a sharp bend may be to blame, such as a logarithm's near zero: the derivative is held wrong
+when two differences are nearer to each other than to it. A parameter for which no step is small
+enough is left out, and counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +39,7 @@ class LayerCheck:
     layer: int
     shape: tuple[int, int]
     checked: int
-    kinks: int  #: left out, because a kink lies too close
+    kinks: int  #: left out, because a kink or a sharp bend lies too close
     largest_error: float
 
 
@@ -171,13 +173,12 @@ def _check_layer(
     checked, kinks, largest = 0, 0, 0.0
     for direction in _directions(net.layers[l], directions, rng):
         slope = float((grads.dW[l] * direction[0]).sum() + grads.db[l] @ direction[1])
-        difference = _difference(net.layers[l], direction, reach, measure)
-        if difference is None:
+        differences = _differences(net.layers[l], direction, reach, measure)
+        error = _relative_error(slope, differences, tolerance)
+        if error is None:
             kinks += 1
-            continue
-        numeric, rounding = difference
-        scale = max(abs(slope), abs(numeric), rounding / tolerance, 1e-300)
-        checked, largest = checked + 1, max(largest, abs(slope - numeric) / scale)
+        else:
+            checked, largest = checked + 1, max(largest, error)
     return LayerCheck(l, net.layers[l].W.shape, checked, kinks, largest)
 
 
@@ -194,29 +195,52 @@ def _directions(
         yield flat[: layer.W.size].reshape(layer.W.shape), flat[layer.W.size :]
 
 
-def _difference(
+def _relative_error(
+    slope: float, differences: Iterable[tuple[float, float]], tolerance: float
+) -> float | None:
+    """Return the relative error of `slope`, or None when no difference can be trusted."""
+    error, before = 0.0, None
+    for numeric, rounding in differences:
+        if before is not None and abs(numeric - before) < 0.5 * abs(slope - before):
+            return error  # the step before was small enough already
+        scale = max(abs(slope), abs(numeric), rounding / tolerance, 1e-300)
+        error, before = abs(slope - numeric) / scale, numeric
+        if error < tolerance:
+            return error
+    return None
+
+
+def _differences(
     layer: Dense,
     direction: tuple[Array, Array],
     reach: float,
     measure: Callable[[], tuple[float, Array]],
-) -> tuple[float, float] | None:
-    """Return the cost's slope along `direction` and its rounding error; None across a kink."""
+) -> Iterator[tuple[float, float]]:
+    """Yield the cost's slope along `direction` and its rounding error, by ever smaller steps
+    across which there is no kink.
+    """
+    for step in STEPS:
+        h = step / reach
+        points = [_measure_at(layer, direction, k * h, measure) for k in (1, -1, 2, -2)]
+        costs = [cost for cost, _ in points]
+        if all(np.array_equal(side, points[0][1]) for _, side in points):
+            slope = (8 * (costs[0] - costs[1]) - (costs[2] - costs[3])) / (12 * h)
+            yield slope, 8 * np.finfo(float).eps * max(map(abs, costs)) / h
+
+
+def _measure_at(
+    layer: Dense,
+    direction: tuple[Array, Array],
+    distance: float,
+    measure: Callable[[], tuple[float, Array]],
+) -> tuple[float, Array]:
+    """Return what `measure` gives with the layer moved that far along `direction`."""
     W, b = layer.W.copy(), layer.b.copy()
     try:
-        for step in STEPS:
-            h = step / reach
-            costs, sides = [], []
-            for k in (1, -1, 2, -2):
-                layer.W[:], layer.b[:] = W + k * h * direction[0], b + k * h * direction[1]
-                cost, side = measure()
-                costs.append(cost)
-                sides.append(side)
-            if all(np.array_equal(side, sides[0]) for side in sides):
-                slope = (8 * (costs[0] - costs[1]) - (costs[2] - costs[3])) / (12 * h)
-                return slope, 8 * np.finfo(float).eps * max(map(abs, costs)) / h
+        layer.W[:], layer.b[:] = W + distance * direction[0], b + distance * direction[1]
+        return measure()
     finally:
         layer.W[:], layer.b[:] = W, b
-    return None
 
 
 def _sides(net: Network, trace: Trace, Y: Array, loss: Loss, penalty: Penalty) -> Array:
@@ -228,8 +252,10 @@ def _sides(net: Network, trace: Trace, Y: Array, loss: Loss, penalty: Penalty) -
     ]
     if not loss.pairs_with(net.activations[-1]):
         parts.append((loss.switch(trace.A[-1], loss.target(Y)) > 0).ravel())
-    if penalty.l1:
-        parts.append(net.theta > 0)
+    for layer in net.layers if penalty.l1 else ():
+        parts.append((layer.W > 0).ravel())
+        if penalty.biases:
+            parts.append(layer.b > 0)
     return np.concatenate(parts) if parts else np.empty(0, dtype=bool)
 
 

@@ -70,7 +70,7 @@ class StepDecay(Schedule):
 
 @dataclass(frozen=True)
 class ExponentialDecay(Schedule):
-    """η_t = η·decay^(t / updates per epoch): `decay` is the factor per epoch."""
+    """η_t = η·decay^((t − 1) / updates per epoch): `decay` is the factor per epoch."""
 
     decay: float = 0.95
 
@@ -116,7 +116,7 @@ class OneCycle(Schedule):
 @dataclass(frozen=True)
 class ReduceOnPlateau(Schedule):
     """Multiply η by `drop` when the loss has not improved by `min_delta` for `patience` epochs;
-    give up, ending the training, when η would fall below `lowest`.
+    end the training instead when η is at or below `lowest` by then.
 
     The validation loss is watched where there is one, else the training loss. scikit-learn's
     learning_rate="adaptive" is this with drop 0.2 and lowest 1e-6.
