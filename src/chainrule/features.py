@@ -1,0 +1,230 @@
+"""Features: what a network sees of a column, and what must be learnt from the column first.
+
+One kind of column is one entry in KINDS: what is learnt stands beside what is done with it. What
+is learnt is a plain dict, so it can be stored as JSON and read by people.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from chainrule.names import look_up
+
+if TYPE_CHECKING:
+    import polars as pl
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+    Learnt = dict[str, Any]
+
+LARGEST = float(np.finfo(np.float64).max)
+MANY_RARE = 1000  # beyond as many rare levels, they are not remembered one by one
+BEND = 3.0  # squashed numbers stay within ±BEND
+MANY_RARE = 1000  # beyond as many rare levels, they are not remembered one by one
+DAY = 86_400.0
+
+
+# Numbers -------------------------------------------------------------------------------------
+
+
+def _quartile(ordered: Floats, share: float) -> float:
+    """The quantile between order statistics, without a difference that may overflow."""
+    position = share * (len(ordered) - 1)
+    low, part = int(position), position % 1
+    high = min(low + 1, len(ordered) - 1)
+    return float(ordered[low] * (1 - part) + ordered[high] * part)
+
+
+def _mean_and_deviation(x: Floats) -> tuple[float, float]:
+    """Computed on x / 2^k with |x| < 2^k: the squares of 1e308 and of 5e-324 have no float."""
+    k = int(np.frexp(np.abs(x).max())[1])
+    small = np.ldexp(x, -k)
+    return float(np.ldexp(small.mean(), k)), float(np.ldexp(small.std(), k))
+
+
+def _robust(x: Floats) -> Learnt:
+    ordered = np.sort(x)
+    spread = min(_quartile(ordered, 0.75) - _quartile(ordered, 0.25), LARGEST)
+    scale = spread or _mean_and_deviation(x)[1] or 1.0
+    median = _quartile(ordered, 0.5)
+    return {"center": median, "scale": scale, "fill": median, "squash": True}
+
+
+def _standard(x: Floats) -> Learnt:
+    mean, deviation = _mean_and_deviation(x)
+    return {"center": mean, "scale": deviation or 1.0, "fill": mean, "squash": False}
+
+
+def _none(x: Floats) -> Learnt:
+    return {"center": 0.0, "scale": 1.0, "fill": _quartile(np.sort(x), 0.5), "squash": False}
+
+
+SCALINGS: dict[str, Callable[[Floats], Learnt]] = {
+    "robust": _robust,
+    "standard": _standard,
+    "none": _none,
+}
+
+
+def _scaled(x: Floats, learnt: Learnt) -> Floats:
+    """z = (x - center) / scale, then z / sqrt(1 + (z / 3)²) where squashed; x without NaN."""
+    with np.errstate(over="ignore"):
+        z = (x - learnt["center"]) / learnt["scale"]
+    z = np.clip(z, -LARGEST, LARGEST)
+    return np.asarray(z / np.hypot(1.0, z / BEND) if learnt["squash"] else z)
+
+
+# Kinds ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the encoder that say what is learnt of a column."""
+
+    numbers: str
+    min_frequency: int | float | str
+    max_levels: int
+
+
+class Kind(Protocol):
+    """What an encoder learns from the values of a column, and the features it makes of them."""
+
+    def fit(self, values: Any, settings: Settings) -> Learnt:
+        """Learn from values of which at least two differ."""
+
+    def features(self, name: str, learnt: Learnt) -> list[str]:
+        """Name the features."""
+
+    def fill(self, values: Any, learnt: Learnt, out: Floats) -> Mask:
+        """Write the features into `out` (n, features), which is zero; say what is missing."""
+
+
+class Number:
+    """Scaled numbers (and durations, in seconds); a gap stands at the center."""
+
+    def fit(self, values: Floats, settings: Settings) -> Learnt:
+        return look_up(SCALINGS, settings.numbers, "numbers")(values[~np.isnan(values)])
+
+    def features(self, name: str, learnt: Learnt) -> list[str]:
+        return [name]
+
+    def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
+        missing = np.isnan(values)
+        out[:, 0] = _scaled(np.where(missing, learnt["fill"], values), learnt)
+        return missing
+
+
+class Flag:
+    """True is 1, false is 0; a gap is the share of true."""
+
+    def fit(self, values: Floats, settings: Settings) -> Learnt:
+        return {"fill": float(np.nanmean(values))}
+
+    def features(self, name: str, learnt: Learnt) -> list[str]:
+        return [name]
+
+    def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
+        missing = np.isnan(values)
+        out[:, 0] = np.where(missing, learnt["fill"], values)
+        return missing
+
+
+class Category:
+    """One column of 0 and 1 for each frequent level, one for all rare ones, none for others."""
+
+    def fit(self, values: pl.Series, settings: Settings) -> Learnt:
+        counted = values.drop_nulls().value_counts(sort=False)
+        words, counts = counted.get_column(values.name).to_list(), counted["count"].to_list()
+        least = _fewest_rows(settings.min_frequency, len(values))
+        order = sorted(range(len(words)), key=lambda i: (-counts[i], words[i]))
+        kept = {words[i] for i in order[: settings.max_levels] if counts[i] >= least}
+        rare = sorted(set(words) - kept)
+        return {"levels": sorted(kept), "rare": None if len(rare) > MANY_RARE else rare}
+
+    def features(self, name: str, learnt: Learnt) -> list[str]:
+        rare = [] if learnt["rare"] == [] else [f"{name} is rare"]
+        return [f"{name}={level}" for level in learnt["levels"]] + rare
+
+    def codes(self, values: pl.Series, learnt: Learnt) -> NDArray[np.int64]:
+        """The feature of each row's level; -1 for a level never seen, -2 for a gap."""
+        levels, rare = learnt["levels"], learnt["rare"] or []
+        places = list(range(len(levels))) + [len(levels)] * len(rare)
+        unseen = -1 if learnt["rare"] is not None else len(levels)
+        coded = values.replace_strict(levels + rare, places, default=unseen)
+        codes = np.array(coded.to_numpy(), dtype=np.int64)
+        codes[values.is_null().to_numpy()] = -2
+        return codes
+
+    def fill(self, values: pl.Series, learnt: Learnt, out: Floats) -> Mask:
+        codes = self.codes(values, learnt)
+        rows = np.flatnonzero(codes >= 0)
+        out[rows, codes[rows]] = 1.0
+        return np.asarray(codes < 0)
+
+
+def _fewest_rows(min_frequency: int | float | str, n: int) -> int:
+    """Rows that a level needs: a count, a share, or 1 in 100 rows and at most 10 ("auto")."""
+    if isinstance(min_frequency, str):
+        return min(10, math.ceil(n / 100))
+    share = isinstance(min_frequency, float)
+    return math.ceil(min_frequency * n) if share else int(min_frequency)
+
+
+class Moment:
+    """A date or time: seconds as a number, and sine and cosine of the cycles that it runs through.
+
+    A cycle (year, week, day; UTC) is taken in where the dates cover half of it and differ in it.
+    """
+
+    def fit(self, values: Floats, settings: Settings) -> Learnt:
+        present = values[~np.isnan(values)]
+        span = np.ptp(present)
+        turning = [
+            name
+            for name, (period, phase) in CYCLES.items()
+            if span >= period / 2 and np.ptp(phase(present)) > 1e-9
+        ]
+        return look_up(SCALINGS, settings.numbers, "numbers")(present) | {"cycles": turning}
+
+    def features(self, name: str, learnt: Learnt) -> list[str]:
+        cycles = [f"{name} {cycle} {wave}" for cycle in learnt["cycles"] for wave in ("sin", "cos")]
+        return [name, *cycles]
+
+    def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
+        missing = np.isnan(values)
+        filled = np.where(missing, learnt["fill"], values)
+        out[:, 0] = _scaled(filled, learnt)
+        for place, cycle in enumerate(learnt["cycles"]):
+            angle = 2 * np.pi * CYCLES[cycle][1](filled)
+            out[:, 2 * place + 1] = np.where(missing, 0.0, np.sin(angle))
+            out[:, 2 * place + 2] = np.where(missing, 0.0, np.cos(angle))
+        return missing
+
+
+def _year_phase(seconds: Floats) -> Floats:
+    """The part of its year that has passed, leap years included."""
+    moment = (seconds * 1e6).astype("datetime64[us]")
+    year = moment.astype("datetime64[Y]")
+    start, end = year.astype("datetime64[us]"), (year + 1).astype("datetime64[us]")
+    return np.asarray((moment - start) / (end - start))
+
+
+CYCLES: dict[str, tuple[float, Callable[[Floats], Floats]]] = {
+    "year": (365.2425 * DAY, _year_phase),
+    "week": (7 * DAY, lambda seconds: seconds / (7 * DAY) % 1),
+    "day": (DAY, lambda seconds: seconds / DAY % 1),
+}
+
+KINDS: dict[str, Kind] = {
+    "number": Number(),
+    "duration": Number(),
+    "flag": Flag(),
+    "category": Category(),
+    "time": Moment(),
+}
