@@ -104,11 +104,19 @@ def write_table(frame: Any, path: str | os.PathLike[str], *, force: bool = False
     >>> read_table(path)["score"].to_list()
     [0.5, 1.5]
     """
-    import narwhals as nw
-
     name = Path(path).name.lower()
     if not name.endswith((".csv", ".csv.gz", ".parquet", ".pq")):
         raise TableError(f"{_shown(path)}: the suffix must be .csv, .csv.gz or .parquet")
+    content = _content(frame, path, parquet=name.endswith((".parquet", ".pq")))
+    # mtime=0: the same table gives the same bytes.
+    content = gzip.compress(content, mtime=0) if name.endswith(".gz") else content
+    write_whole(Path(path), content, force=force)
+
+
+def _content(frame: Any, path: str | os.PathLike[str], *, parquet: bool) -> bytes:
+    """What to write for a data frame."""
+    import narwhals as nw
+
     try:
         table = nw.from_native(frame, eager_only=True)
     except TypeError:
@@ -117,17 +125,13 @@ def write_table(frame: Any, path: str | os.PathLike[str], *, force: bool = False
             f"{type(frame).__name__}"
         ) from None
     try:
-        if name.endswith((".parquet", ".pq")):
-            sink = io.BytesIO()
-            table.write_parquet(sink)
-            content = sink.getvalue()
-        else:
-            content = _csv_bytes(table.write_csv(None), len(table.columns))
+        if not parquet:
+            return _csv_bytes(table.write_csv(None), len(table.columns))
+        sink = io.BytesIO()
+        table.write_parquet(sink)
+        return sink.getvalue()
     except Exception as error:
         raise TableError(f"{_shown(path)}: cannot be written ({_one_line(error)})") from None
-    # mtime=0: the same table gives the same bytes.
-    content = gzip.compress(content, mtime=0) if name.endswith(".gz") else content
-    write_whole(Path(path), content, force=force)
 
 
 def _csv_bytes(text: str, n_columns: int) -> bytes:

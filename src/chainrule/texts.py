@@ -125,7 +125,8 @@ def _all_fit(
         return []
     if len(names) > WIDE:
         long = texts.select(names).unpivot().select(fits(pl.col("value")).fill_null(True))
-        row = tuple(long.to_series().to_numpy().reshape(len(names), -1).all(axis=1).tolist())
+        good = long.to_series().to_numpy().reshape(len(names), texts.height)
+        row = tuple(bool(fits_all.all()) for fits_all in good)
     else:
         row = texts.select(fits(pl.col(list(names))).all()).row(0)
     return [name for name, fit in zip(names, row, strict=True) if fit]
