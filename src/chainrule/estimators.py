@@ -75,7 +75,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
-        max_fun: int = 15000, monitor: str = "metric", callbacks: Any = None,
+        max_fun: int = 15000, dropout: float = 0.0, monitor: str = "metric", callbacks: Any = None,
         engine: str = "auto", n_threads: int | None = None,
     ) -> None:  # fmt: skip
         store(self, locals())
@@ -85,34 +85,32 @@ class MLPClassifier(ClassifierMixin, MLP):
         """Train for one more epoch; `classes` names all labels at the first call."""
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def _encode(self, y: Any, weights: Array | None, classes: Any) -> Array:
+    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
         check_classification_targets(y)
-        kind = "multilabel" if type_of_target(y).startswith("multilabel") else "classes"
-        if kind == "multilabel":
-            y = y.toarray() if hasattr(y, "toarray") else np.asarray(y)
-            found = np.arange(y.shape[1])
-        else:
-            if y.ndim != 1:
-                raise ValueError(f"y has shape {y.shape}; expected (n,) classes, or 0/1 labels")
-            found = np.unique(y)
-        goes_on = hasattr(self, "coefs_") and (self.warm_start or hasattr(self, "_slots"))
-        if goes_on or (classes is not None and kind == "classes"):
-            known = self.classes_ if goes_on else np.unique(classes)
-            if new := sorted(set(found.tolist()) - set(known.tolist())):
-                raise ValueError(
-                    f"y holds class {new[0]!r}, which is not among the classes of the first fit,"
-                    f" {known.tolist()}; name all in partial_fit(classes=), or fit anew"
-                )
-            found = known
-        elif len(found) < 2 and kind == "classes":
+        self._kind = "labels" if type_of_target(y).startswith("multilabel") else "classes"
+        if self._kind == "labels":
+            self.classes_ = np.arange(y.shape[1])
+            return
+        self.classes_ = np.unique(y if classes is None else classes)
+        if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {found[0]!r}; expected at least two classes to tell apart"
+                f"y holds one class only, {self.classes_[0]!r}; expected at least two classes"
+                " to tell apart"
             )
-        self.classes_, self._kind = found, kind
-        if kind == "multilabel":
-            return np.asarray(y)
-        columns = np.searchsorted(found, y)
-        return (columns == 1)[:, None] if len(found) == 2 else np.eye(len(found))[columns]
+
+    def _targets(self, y: Any) -> Array:
+        if self._kind == "labels":
+            return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        if y.ndim != 1:
+            raise ValueError(f"y has shape {y.shape}; expected (n,) classes, or 0/1 labels")
+        if new := sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist())):
+            raise ValueError(
+                f"y holds class {new[0]!r}, which is not among the known classes"
+                f" {self.classes_.tolist()}; name all in partial_fit(classes=), or fit anew"
+            )
+        columns = np.searchsorted(self.classes_, y)
+        k = len(self.classes_)
+        return (columns == 1)[:, None] if k == 2 else np.eye(k)[columns]
 
     def _loss_and_output(self) -> tuple[Loss, str]:
         if self._kind == "classes" and len(self.classes_) > 2:
@@ -125,14 +123,14 @@ class MLPClassifier(ClassifierMixin, MLP):
         return float(((outputs > 0.5) == (Y > 0.5)).all(axis=1).mean())
 
     def _strata(self, Y: Array) -> Any:
-        if self._kind == "multilabel":
+        if self._kind == "labels":
             return None
         return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
         outputs = self._trace(X).A[-1]
-        if self._kind == "multilabel":
+        if self._kind == "labels":
             return (outputs > 0.5).astype(int)
         most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
         return self.classes_[most]
@@ -216,25 +214,25 @@ class MLPRegressor(RegressorMixin, MLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
-        max_fun: int = 15000, monitor: str = "metric", callbacks: Any = None,
+        max_fun: int = 15000, dropout: float = 0.0, monitor: str = "metric", callbacks: Any = None,
         engine: str = "auto", n_threads: int | None = None, scale_y: str = "none",
     ) -> None:  # fmt: skip
         store(self, locals())
 
-    def _encode(self, y: Any, weights: Array | None, classes: Any) -> Array:
-        Y = np.asarray(y, dtype=np.float64)
-        Y = Y[:, None] if Y.ndim == 1 else Y
-        if self.scale_y == "standard" and self._loss_and_output()[1] != "identity":
-            raise ValueError(
-                f"scale_y='standard' does not fit loss={self.loss!r}; set it to 'none'"
-            )
-        goes_on = hasattr(self, "coefs_") and (self.warm_start or hasattr(self, "_slots"))
-        if not goes_on:
-            scaled = self.scale_y == "standard"
-            mean = np.average(Y, axis=0, weights=weights)
-            spread = np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=weights))
-            self.y_mean_ = mean if scaled else np.zeros(Y.shape[1])
-            self.y_scale_ = np.where(spread > 0, spread, 1.0) if scaled else np.ones(Y.shape[1])
+    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        self.y_mean_, self.y_scale_ = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
+        if self.scale_y == "standard":
+            if self._loss_and_output()[1] != "identity":
+                raise ValueError(
+                    f"scale_y='standard' does not fit loss={self.loss!r}; take scale_y='none'"
+                )
+            self.y_mean_ = np.average(Y, axis=0, weights=weights)
+            spread = np.sqrt(np.average((Y - self.y_mean_) ** 2, axis=0, weights=weights))
+            self.y_scale_ = np.where(spread > 0, spread, 1.0)
+
+    def _targets(self, y: Any) -> Array:
+        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
         if Y.shape[1] != len(self.y_mean_):
             raise ValueError(f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}")
         return np.asarray((Y - self.y_mean_) / self.y_scale_)

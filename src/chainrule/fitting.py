@@ -50,8 +50,12 @@ class MLP(BaseEstimator):
     _epoch: int
     _seed: int
 
-    def _encode(self, y: Any, weights: Array | None, classes: Any) -> Array:
-        """Return targets (n, outputs) and learn what `_decode` needs."""
+    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
+        """Learn what turns y into targets: classes, or mean and scale."""
+        raise NotImplementedError
+
+    def _targets(self, y: Any) -> Array:
+        """Return targets (n, outputs) for y, by what was learnt."""
         raise NotImplementedError
 
     def _loss_and_output(self) -> tuple[Loss, str]:
@@ -60,19 +64,27 @@ class MLP(BaseEstimator):
     def _metric(self, Y: Array, outputs: Array) -> float:
         raise NotImplementedError
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Any:
         """Fit the network to X (n, features) and y (n,) or (n, outputs); return self.
+
+        `eval_set`, (X, y) or (X, y, sample_weight), is measured after every epoch, and is what
+        early stopping looks at, in place of rows held out.
 
         Raises ValueError for data or parameters that do not fit, and `Diverged`, which is one,
         at the first number that is not finite. On Ctrl-C the best weights so far are kept.
         """
         check_parameters(self.get_params(deep=False), self._own)
         goes_on = self.warm_start and hasattr(self, "coefs_")
-        X, Y, weights = self._validate(X, y, sample_weight, reset=not goes_on)
+        X, Y, weights = self._validate(X, y, sample_weight, learn=not goes_on)
         rng = check_random_state(self.random_state)
         seed = int(rng.randint(2**31))
         network = self._network(X, Y, seed, goes_on)
-        train, held_out = self._hold_out(X, Y, weights, rng)
+        train, held_out = Data(X, Y, weights), None
+        if eval_set is not None:
+            X, y, sample_weight = (*eval_set, None)[:3]
+            held_out = Data(*self._validate(X, y, sample_weight, learn=False))
+        elif self.early_stopping:
+            train, held_out = self._hold_out(train, rng)
         loop = self._loop(network, train, held_out, seed)
         if isinstance(loop.plan.schedule, ReduceOnPlateau):
             pass  # it ends the training itself, when the rate is at its lowest
@@ -102,7 +114,7 @@ class MLP(BaseEstimator):
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True; set it to False")
         goes_on = hasattr(self, "coefs_")
-        X, Y, weights = self._validate(X, y, sample_weight, reset=not goes_on, classes=classes)
+        X, Y, weights = self._validate(X, y, sample_weight, learn=not goes_on, classes=classes)
         if not hasattr(self, "_seed"):
             self._seed = int(check_random_state(self.random_state).randint(2**31))
         network = self._network(X, Y, self._seed, goes_on)
@@ -122,18 +134,20 @@ class MLP(BaseEstimator):
         return self
 
     def _validate(
-        self, X: Any, y: Any, sample_weight: Any, reset: bool, classes: Any = None
+        self, X: Any, y: Any, sample_weight: Any, learn: bool, classes: Any = None
     ) -> tuple[Any, Array, Array | None]:
         """Return X, targets (n, outputs) and weights, checked and of one dtype."""
         X, y = validate_data(
             self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-            dtype=(np.float64, np.float32), reset=reset,
+            dtype=(np.float64, np.float32), reset=learn,
         )  # fmt: skip
         X = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         weights = as_weights(sample_weight, X.shape[0], X.dtype)
-        Y = np.ascontiguousarray(self._encode(y, weights, classes), dtype=X.dtype)
+        if learn:
+            self._learn_targets(y, weights, classes)
+        Y = np.ascontiguousarray(self._targets(y), dtype=X.dtype)
         check_targets(self._loss_and_output()[0], Y)
         return X, Y, weights
 
@@ -154,13 +168,9 @@ class MLP(BaseEstimator):
                 layer.W[:], layer.b[:] = W, b
         return network
 
-    def _hold_out(
-        self, X: Any, Y: Array, weights: Array | None, rng: Any
-    ) -> tuple[Data, Data | None]:
-        """Return the rows to train on, and those to validate on under early stopping."""
-        n = X.shape[0]
-        if not self.early_stopping:
-            return Data(X, Y, weights), None
+    def _hold_out(self, data: Data, rng: Any) -> tuple[Data, Data]:
+        """Return the rows to train on and those to validate on, each class on both sides."""
+        X, Y, weights, n = data.X, data.Y, data.weights, data.n
         strata = self._strata(Y)
         try:
             sides = train_test_split(
@@ -190,10 +200,11 @@ class MLP(BaseEstimator):
 
     def _loop(self, network: Network, train: Data, held_out: Data | None, seed: int) -> Loop:
         p = self.get_params(deep=False)
-        plan = make_plan(p, self._loss_and_output()[0], train.n, seed)
+        plan = make_plan(p, self._loss_and_output()[0], train.n, len(network.layers), seed)
         metric: Callable[..., float] | None = self._metric if held_out is not None else None
         loop = Loop(plan, network, train, held_out, metric, History())
         loop.best.monitor = self.monitor if held_out is not None else "loss"
+        loop.restore_best = self.early_stopping
         loop.callbacks.extend(self.callbacks or ())
         if self.verbose:
             loop.callbacks.append(OnEpoch(_print_epoch))

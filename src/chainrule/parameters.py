@@ -169,6 +169,11 @@ PARAMETERS: dict[str, Parameter] = {
         "a whole number >= 1, or inf",
     ),
     "max_fun": Parameter("Most evaluations for 'lbfgs'.", _whole, "a whole number >= 1"),
+    "dropout": Parameter(
+        "Share of the hidden units that drops out in each update.",
+        lambda v: _number(0)(v) and v < 1,
+        _SHARE,
+    ),
     "monitor": Parameter(
         "What early stopping watches on the held-out rows: 'metric' (accuracy or R², as"
         " scikit-learn) or 'validation_loss', which is steadier.",
@@ -229,8 +234,8 @@ def hidden_layers(p: dict[str, Any]) -> tuple[list[int], list[Activation]]:
     return sizes, [get_activation(name) for name in names]
 
 
-def make_plan(p: dict[str, Any], loss: Loss, n: int, seed: int) -> Plan:
-    """Return the plan that scikit-learn's parameters describe, for n rows."""
+def make_plan(p: dict[str, Any], loss: Loss, n: int, depth: int, seed: int) -> Plan:
+    """Return the plan that scikit-learn's parameters describe, for n rows and `depth` layers."""
     optimizer = _optimizer(p)
     if p["batch_size"] == "auto":
         batch_size = n if optimizer.full_batch else min(200, n)
@@ -254,7 +259,20 @@ def make_plan(p: dict[str, Any], loss: Loss, n: int, seed: int) -> Plan:
         epochs=int(p["max_iter"]),
         seed=seed,
         shuffle=bool(p["shuffle"]),
+        dropout=_dropout(p, depth),
     )
+
+
+def _dropout(p: dict[str, Any], depth: int) -> tuple[float, ...]:
+    """Return the share that drops out of what each layer is fed; inputs stay whole."""
+    if not p["dropout"]:
+        return ()
+    if p["solver"] == "lbfgs" or isinstance(p["solver"], LBFGS):
+        raise ValueError(
+            f"dropout={p['dropout']!r} does not fit solver='lbfgs', which needs an exact cost; take"
+            " solver='adam'"
+        )
+    return (0.0,) + (float(p["dropout"]),) * (depth - 1)
 
 
 def _optimizer(p: dict[str, Any]) -> Optimizer | LBFGS:
