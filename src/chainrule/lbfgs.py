@@ -25,7 +25,7 @@ def minimise(
     """
     optimizer = plan.optimizer
     assert isinstance(optimizer, LBFGS)
-    started = perf_counter()
+    started, stop_reason = perf_counter(), ""
     count = {"evaluations": 0, "iterations": 0}
 
     def cost_and_gradient(theta: Array) -> tuple[float, Array]:
@@ -35,7 +35,7 @@ def minimise(
         return cost, gradients.flat.astype(np.float64)
 
     def after_iteration(intermediate_result: Any) -> None:
-        nonlocal started
+        nonlocal started, stop_reason
         network.theta[:] = intermediate_result.x
         _, gradients = engine.cost_and_gradient()
         count["iterations"] += 1
@@ -49,7 +49,11 @@ def minimise(
             seconds=perf_counter() - started,
         )
         started = perf_counter()
-        if look(record) or plan.reached(record):
+        if look(record):
+            stop_reason = "a callback stopped it"
+        elif plan.reached(record):
+            stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
+        if stop_reason:
             raise StopIteration
 
     result = minimize(
@@ -62,8 +66,9 @@ def minimise(
             "maxiter": plan.epochs,
             "maxfun": optimizer.max_evaluations,
             "gtol": optimizer.tolerance,
+            "ftol": np.finfo(network.dtype).eps,  # only where the cost no longer changes
             "maxcor": optimizer.memory,
         },
     )
     network.theta[:] = result.x
-    return f"L-BFGS: {str(result.message).strip().rstrip('.').lower()}"
+    return stop_reason or f"L-BFGS: {str(result.message).strip().rstrip('.').lower()}"

@@ -20,7 +20,7 @@ from chainrule.losses import Loss, get_loss
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
-from chainrule.schedules import Schedule, get_schedule
+from chainrule.schedules import Constant, Schedule, get_schedule
 
 SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
 
@@ -128,7 +128,7 @@ def train(
     settings = locals()
     data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
     plan = _make_plan(network, data.n, settings)
-    loop = Loop(plan, network, data, held_out, metric, history or History())
+    loop = Loop(plan, network, data, held_out, metric, History() if history is None else history)
     if patience is not None:
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
     loop.callbacks.extend(callbacks)
@@ -158,7 +158,7 @@ class Loop:
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
-        history.engine = self.engine.name
+        history.engine, history.stop_reason = self.engine.name, ""
         self.state = state or State.start(plan, network)
         first_theta = network.theta.copy()
         for callback in self.callbacks:
@@ -188,7 +188,7 @@ class Loop:
             stop = max(map(self._look, event.records), default=False)  # look at every one
             if event.kind == "fault":
                 assert event.fault is not None
-                raise self._diverged(event.fault)
+                raise self._diverged(event.fault, self.state.epoch + 1)
             if event.kind == "threshold":
                 history.stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
                 return True
@@ -202,10 +202,12 @@ class Loop:
 
     def _full_batch(self) -> bool:
         """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
-        history, network = self.history, self.network
-        reason = minimise(self.engine, network, self.plan, self._look)
-        if not np.isfinite(network.theta).all():
-            raise self._diverged(Fault(len(history), "in the weights"))
+        history = self.history
+        reason = minimise(self.engine, self.network, self.plan, self._look)
+        cost, _ = self.engine.cost_and_gradient()
+        if not np.isfinite(cost):
+            updates = history.records[-1]["updates"] if len(history) else 0
+            raise self._diverged(Fault(updates + 1, "in the loss"), len(history) + 1)
         history.stop_reason = history.stop_reason or reason
         return True
 
@@ -215,7 +217,8 @@ class Loop:
         self.history.records.append(record)
         validation_loss = record["validation_loss"]
         if validation_loss is not None and not np.isfinite(validation_loss):
-            raise self._diverged(Fault(measured.updates, "in the validation loss"))
+            fault = Fault(measured.updates, "in the validation loss")
+            raise self._diverged(fault, measured.epoch)
         self.best.on_epoch_end(self.network, self.history)
         loss = measured.loss if validation_loss is None else validation_loss
         plateau = self.state.plateau
@@ -239,7 +242,7 @@ class Loop:
             "loss": measured.loss,
             "validation_loss": validation_loss,
             "metric": metric,
-            "rate": measured.rate,
+            "rate": None if np.isnan(measured.rate) else measured.rate,
             "gradient_norm": float(np.linalg.norm(norms)),
             "layer_gradient_norms": norms,
             "seconds": measured.seconds,
@@ -251,12 +254,12 @@ class Loop:
         stops = [each.on_time_slice(self.network, self.history, done) for each in self.callbacks]
         return any(stops)
 
-    def _diverged(self, fault: Fault) -> Diverged:
+    def _diverged(self, fault: Fault, epoch: int) -> Diverged:
         rate = getattr(self.plan.optimizer, "rate", None)
         lower = "" if rate is None else f"a learning rate below {rate:g} (try {rate / 10:g}), "
         message = (
             f"training diverged: a number that is not finite at update {fault.step} (epoch"
-            f" {self.state.epoch + 1}), {fault.place}. Try {lower}scaled inputs and targets,"
+            f" {epoch}), {fault.place}. Try {lower}scaled inputs and targets,"
             " or clip_norm=1"
         )
         self.history.stop_reason = message
@@ -271,7 +274,17 @@ def _read_data(
     if validation is None:
         return data, None
     if isinstance(validation, tuple):
-        return data, _as_data(network, *(*validation, None)[:3], loss)
+        if len(validation) not in (2, 3):
+            raise ValueError(
+                f"validation has {len(validation)} entries; expected (X, Y) or (X, Y, weights)"
+            )
+        X, Y, weights = validation if len(validation) == 3 else (*validation, None)
+        return data, _as_data(network, X, Y, weights, loss)
+    if not isinstance(validation, (int, float)):
+        raise ValueError(
+            f"validation is a {type(validation).__name__}; expected a share of the rows, such as"
+            " 0.1, or a tuple (X, Y) or (X, Y, weights)"
+        )
     sides = split(data.n, validation, seed)
     w = data.weights
     parts = [Data(data.X[r], data.Y[r], None if w is None else w[r]) for r in sides]
@@ -331,6 +344,11 @@ def _check_settings(
     for name in ("l1", "l2", "min_delta"):
         if not 0 <= settings[name] < np.inf:
             raise ValueError(f"{name}={settings[name]!r} must be a finite number >= 0")
+    patience = settings["patience"]
+    if patience is not None and not (isinstance(patience, (int, np.integer)) and patience >= 0):
+        raise ValueError(f"patience={patience!r} must be a whole number >= 0, or None")
+    if settings["penalty"] and (settings["l1"] or settings["l2"]):
+        raise ValueError("penalty and l1 or l2 are both given; expected one, such as penalty alone")
     if settings["stop_rule"] not in ("mean", "every_row"):
         raise ValueError(f"stop_rule={settings['stop_rule']!r} must be 'mean' or 'every_row'")
     if optimizer.full_batch and batch_size < n:
@@ -340,7 +358,7 @@ def _check_settings(
         )
     if isinstance(optimizer, LBFGS):
         given = [k for k in ("dropout", "clip_value", "clip_norm") if settings[k]]
-        if type(schedule).__name__ != "Constant":
+        if type(schedule) not in (Schedule, Constant):
             given.append("schedule")
         if settings["stop_rule"] == "every_row":
             given.append("stop_rule")
