@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 
 def refuse_overwrite(path: Path, force: bool) -> None:
     """Raise FileExistsError when `path` exists and `force` is not given."""
     if path.exists() and not force:
-        raise FileExistsError(f"{path} exists already; choose another name or overwrite: --force")
+        raise FileExistsError(
+            f"{path} exists already; choose another name or overwrite it: force=True, --force"
+        )
 
 
 def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> None:
@@ -27,26 +28,33 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
     refuse_overwrite(path, force)
     folder = path.parent
     if not folder.is_dir():
-        raise FileNotFoundError(f"folder {folder} does not exist; create it or write elsewhere")
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{path.name}.", suffix=".part")
+        raise FileNotFoundError(
+            f"{path} cannot be written: there is no folder {folder}; create it or write elsewhere"
+        )
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} cannot be written: it is a folder; name a file in it")
+    temporary = folder / f".{os.urandom(8).hex()}.part"
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        _write_new(temporary, content)
         os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+    except BaseException as error:
+        with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError):
+            why = f"cannot be written ({error.strerror or error})"
+            raise OSError(error.errno, why, str(path)) from error
         raise
-    _flush_folder(folder)
+    with contextlib.suppress(OSError):  # the file is there; not every disk can flush a folder
+        _flush_folder(folder)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that was not there, with the permissions that new files have, to the disk."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _flush_folder(folder: Path) -> None:

@@ -1,0 +1,346 @@
+"""Command line: train, predict, evaluate, inspect, check, demo.
+
+Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
+error that says what was given, what was expected and what to do; exit code 1 for a run that
+failed, 2 for wrong usage, 130 for Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chainrule import __version__
+from chainrule.activations import ACTIVATIONS
+from chainrule.engine import ENGINE_CHOICES
+from chainrule.names import look_up
+from chainrule.optimizers import OPTIMIZERS
+from chainrule.schedules import SCHEDULES
+from chainrule.settings import Settings
+
+# typer carries its own click and doesn't export the base of its usage errors
+UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
+
+DEFAULT = Settings()
+
+app = typer.Typer(
+    name="chainrule",
+    help="Train fully connected networks on tables, and see every derivative checked.",
+    epilog="Add --debug to any command to see a traceback. Start with: chainrule demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
+    """Return a parser that accepts the names of a table as it is when the command runs."""
+
+    def parse(name: str) -> str:
+        names = table if isinstance(table, Mapping) else dict.fromkeys(table)
+        try:
+            look_up(names, name, option)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+        return name
+
+    parse.__name__ = "NAME"
+    return parse
+
+
+def _known(table: Mapping[str, Any]) -> str:
+    return f"One of {', '.join(table)}."
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Read 64,32 as (64, 32), and an empty text as no hidden layer."""
+    try:
+        sizes = tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        sizes = (0,)
+    if any(size < 1 or size > 10**6 for size in sizes):
+        raise typer.BadParameter(f"--hidden={text!r}; expected whole numbers such as 64,32, or ''")
+    return sizes
+
+
+_sizes.__name__ = "SIZES"
+
+Table = Annotated[str, typer.Argument(help="CSV (gzip too) or Parquet file; - is standard input.")]
+Model = Annotated[Path, typer.Argument(help="A .chainrule file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+
+@app.command()
+def train(
+    table: Table,
+    target: Annotated[str, typer.Option(help="Column to predict.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Model file; by default TABLE.chainrule.")
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            parser=_one_of(("class", "number"), "--task"), metavar="class|number",
+            help="What the target is; found out by default.",
+        ),
+    ] = None,
+    hidden: Annotated[
+        Any, typer.Option(parser=_sizes, help="Units of each hidden layer; '' for none.")
+    ] = ",".join(map(str, DEFAULT.hidden)),
+    activation: Annotated[
+        str,
+        typer.Option(parser=_one_of(ACTIVATIONS, "--activation"), help=_known(ACTIVATIONS)),
+    ] = DEFAULT.activation,
+    solver: Annotated[
+        str,
+        typer.Option(parser=_one_of(OPTIMIZERS, "--solver"), help=_known(OPTIMIZERS)),
+    ] = DEFAULT.solver,
+    schedule: Annotated[
+        str,
+        typer.Option(parser=_one_of(SCHEDULES, "--schedule"), help=_known(SCHEDULES)),
+    ] = DEFAULT.schedule,
+    learning_rate: Annotated[float, typer.Option(help="Where the schedule starts.")] = DEFAULT.learning_rate,
+    dropout: Annotated[float, typer.Option(help="Share of hidden units to drop.")] = DEFAULT.dropout,
+    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the rows.")] = DEFAULT.epochs,
+    patience: Annotated[
+        int, typer.Option(min=1, help="Epochs without better validation loss to wait.")
+    ] = DEFAULT.patience,
+    batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = DEFAULT.batch_size,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same model.")] = DEFAULT.seed,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of rows to hold out; 0 for none.")
+    ] = DEFAULT.validation,
+    engine: Annotated[
+        str, typer.Option(parser=_one_of(ENGINE_CHOICES, "--engine"), metavar="NAME",
+                          help="auto, native or reference.")
+    ] = DEFAULT.engine,
+    threads: Annotated[int | None, typer.Option(min=1, help="Most cores to use.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for pictures and numbers; by default MODEL-report.")
+    ] = None,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:  # fmt: skip
+    """Fit a network to a table, and write the model and a report."""
+    settings = Settings(
+        task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
+        batch_size, seed, validation, engine, threads,
+    )  # fmt: skip
+    _train(table, target, output, report, settings, as_json, force)
+
+
+def _train(
+    table: str,
+    target: str,
+    output: Path | None,
+    report: Path | None,
+    settings: Any,
+    as_json: bool,
+    force: bool,
+) -> None:
+    from chainrule import tabular
+    from chainrule.progress import ProgressBar
+    from chainrule.report import summary, to_json, write_report
+    from chainrule.tables import read_table
+
+    stem = Path(table).name.split(".")[0] if table != "-" else "stdin"
+    output = output or Path(f"{stem or 'model'}.chainrule")
+    report = report or output.with_name(f"{output.stem}-report")
+    _check_outputs(table, output, report, force)
+    frame = read_table(table)
+    say = _teller(as_json)
+    say(f"{table}: {frame.height} rows, {frame.width} columns")
+    progress = ProgressBar(settings.epochs, quiet=as_json)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they say is in stop_reason_, told below
+        model = tabular.train_table(frame, target, settings, [progress])
+    for note in model.notes:
+        say(note)
+    _tell_scores(model, say, "validation")
+    say(f"stopped: {model.network.stop_reason_}")
+    model.save(output, force=force)
+    files = write_report(model, report, force=force, extra={"model": str(output)})
+    say(f"model: {output}   report: {report}{os.sep} ({', '.join(f.name for f in files)})")
+    if as_json:
+        print(to_json(summary(model) | {"model": str(output), "report": str(report)}))
+    if model.network.stop_reason_.startswith("interrupted"):
+        raise KeyboardInterrupt
+
+
+@app.command()
+def predict(
+    model: Model,
+    table: Table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="CSV or Parquet; by default the screen.")
+    ] = None,
+    force: Force = False,
+) -> None:
+    """Write the table's columns with prediction and probabilities."""
+    from chainrule import tabular
+    from chainrule.tables import read_table, write_table
+
+    if output is not None:
+        _refuse_same(table, output)
+    frame, notes = tabular.predict_table(tabular.TableModel.load(model), read_table(table))
+    for note in notes:
+        _warn(note)
+    if output is None:
+        sys.stdout.write(frame.write_csv())
+    else:
+        write_table(frame, output, force=force)
+        _warn(f"{output}: {frame.height} rows, {frame.width} columns")
+
+
+@app.command()
+def evaluate(
+    model: Model,
+    table: Table,
+    report: Annotated[Path | None, typer.Option(help="PNG file for the picture.")] = None,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Tell how well a model does on a table whose answers are known."""
+    from chainrule import plots, tabular
+    from chainrule.report import draw_answers, to_json
+    from chainrule.tables import read_table
+
+    result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
+    if report is not None:
+        for axes in draw_answers(result).values():
+            plots.save_figure(axes, report, force=force)
+    say = _teller(as_json)
+    for note in result.notes:
+        say(note)
+    _tell_scores(result, say, f"{len(result.truth)} rows")
+    if as_json:
+        facts = {"rows": len(result.truth), "scores": result.scores, "baseline": result.baseline}
+        print(to_json(facts | {"notes": result.notes}))
+
+
+@app.command()
+def inspect(model: Model, as_json: Json = False) -> None:
+    """Tell what is in a model file, without loading its weights."""
+    from chainrule.model_file import read_header
+    from chainrule.progress import tell_header
+    from chainrule.report import to_json
+
+    header = read_header(model)
+    if as_json:
+        print(to_json(header))
+    else:
+        tell_header(header)
+
+
+@app.command()
+def check(
+    model: Model,
+    table: Table,
+    rows: Annotated[int, typer.Option(min=1, help="How many rows to take the cost over.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Chooses the rows and the directions.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare the model's derivatives with finite differences on real rows."""
+    from dataclasses import asdict
+
+    from chainrule import tabular
+    from chainrule.tables import read_table
+
+    trained = tabular.TableModel.load(model)
+    result = tabular.check_table(trained, read_table(table), rows, seed)
+    print(json.dumps(asdict(result) | {"passed": result.passed}) if as_json else result)
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where models and pictures go.")] = Path(
+        "chainrule-demo"
+    ),
+) -> None:
+    """Do all of it on data that ships with the package: penguins and handwritten digits."""
+    from chainrule.demo import run_demo
+
+    run_demo(folder)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"chainrule {__version__}")
+        raise typer.Exit
+
+
+def _teller(quiet: bool) -> Callable[[str], None]:
+    return (lambda text: None) if quiet else print
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _tell_scores(model: Any, say: Callable[[str], None], where: str) -> None:
+    for name, value in model.scores.items():
+        constant = model.baseline.get(name)
+        beside = "" if constant is None else f"   (a constant answer: {constant:.4g})"
+        say(f"{where} {name.replace('_', ' ')}: {value:.4g}{beside}")
+
+
+def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
+    """Refuse before the work what would be refused after it."""
+    from chainrule.files import refuse_overwrite
+
+    _refuse_same(table, output)
+    if not output.parent.is_dir():
+        raise FileNotFoundError(
+            f"folder {output.parent} does not exist; create it or write elsewhere"
+        )
+    refuse_overwrite(output, force)
+    if report.exists() and not report.is_dir():
+        raise FileExistsError(f"{report} is a file; choose another folder: --report DIR")
+    if report.is_dir() and any(report.iterdir()):
+        refuse_overwrite(report, force)
+
+
+def _refuse_same(table: str, output: Path) -> None:
+    if output.exists() and Path(table).exists() and output.samefile(table):
+        raise ValueError(f"output {output} is the input; choose another name: --output FILE")
+
+
+def main() -> None:
+    """Run the command line; the console script's entry point."""
+    arguments = [word for word in sys.argv[1:] if word != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        sys.exit(app(arguments, standalone_mode=False) or 0)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130, debug)
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    except UsageError as error:
+        _fail(f"{error.format_message()} See: chainrule --help", 2, debug)
+    except MemoryError:
+        _fail("out of memory; take fewer rows or a smaller network", 1, debug)
+    except (ValueError, OSError) as error:
+        _fail(str(error), 1, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        traceback.print_exc()
+    print(f"chainrule: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(code)

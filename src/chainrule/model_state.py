@@ -1,0 +1,310 @@
+"""State of a model: what a file must hold so that the same model comes back, and making it anew.
+
+A description is a dict of JSON's values (see `model_values`), with what its kind needs of
+
+    kind        "Network", "MLPClassifier", "MLPRegressor", "TableEncoder" or "Pipeline"
+    network     sizes, activations, dtype; tensors layer.0.weights (n_in, n_out), layer.0.biases
+                (n_out,), layer.1.weights, …
+    estimator   class; parameters (of the constructor); fitted (the attributes that fit left, less
+                those that follow from the network)
+    encoder     params, columns, notes as in `TableEncoder.to_state`; output, see `set_output`
+    pipeline    steps (the names of the encoder's and the estimator's), verbose, transform_input
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NoReturn
+
+import numpy as np
+from sklearn.pipeline import Pipeline
+
+from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.columns import Column, as_kind
+from chainrule.estimators import MLPClassifier, MLPRegressor
+from chainrule.features import KINDS as COLUMN_KINDS
+from chainrule.model_values import ModelFileError, Packer, Unpacker
+from chainrule.network import Network, parameter_count
+from chainrule.parameters import check_parameters
+from chainrule.preprocessing import TableEncoder
+
+Description = dict[str, Any]
+
+#: Kind of model -> the parts of its description.
+KINDS: dict[str, set[str]] = {
+    "Network": {"network"},
+    "MLPClassifier": {"network", "estimator"},
+    "MLPRegressor": {"network", "estimator"},
+    "TableEncoder": {"encoder"},
+    "Pipeline": {"network", "estimator", "encoder", "pipeline"},
+}
+ESTIMATORS: dict[str, Any] = {"MLPClassifier": MLPClassifier, "MLPRegressor": MLPRegressor}
+
+#: Fitted attributes that follow from the network.
+DERIVED = {
+    "coefs_", "intercepts_", "activations_", "out_activation_", "n_layers_", "n_outputs_",
+    "n_features_in_",
+}  # fmt: skip
+#: Fitted attributes that are packed in a way of their own.
+WAYS: dict[str, Callable[[Packer, Any, str], Any]] = {
+    "classes_": Packer.inline,
+    "history_": Packer.history,
+    "loss_curve_": Packer.column,
+    "validation_scores_": Packer.column,
+}
+REQUIRED = {"history_", "loss_curve_", "n_iter_", "t_", "stop_reason_"}
+REQUIRED_OF = {"MLPClassifier": {"classes_", "_kind"}, "MLPRegressor": {"y_mean_", "y_scale_"}}
+
+
+def describe(model: Any, packer: Packer) -> Description:
+    """Return the description of a model; its tensors are collected by the packer."""
+    kind = type(model).__name__
+    if type(model) is Pipeline:
+        (first, encoder), (second, estimator) = _two_steps(model)
+        rest = {"verbose": model.verbose, "transform_input": model.transform_input}
+        pipeline = packer.pack({"steps": [first, second]} | rest, "pipeline")
+        parts = describe(encoder, packer) | describe(estimator, packer)
+        _check_width(encoder, estimator)
+        return parts | {"kind": kind, "pipeline": pipeline}
+    if type(model) is Network:
+        return {"kind": kind, "network": _describe_network(model, packer)}
+    if type(model) is TableEncoder:
+        _check_fitted(model, "columns_")
+        state = model.to_state() | {"output": getattr(model, "_sklearn_output_config", {})}
+        return {"kind": kind, "encoder": packer.pack(state, "encoder")}
+    if type(model) in ESTIMATORS.values():
+        _check_fitted(model, "coefs_")
+        network = _describe_network(_network_of(model), packer)
+        return {
+            "kind": kind,
+            "network": network,
+            "estimator": _describe_estimator(model, packer),
+        }
+    raise ModelFileError(
+        f"a {kind} cannot be saved; expected one of chainrule's own {', '.join(KINDS)}"
+        " (a Pipeline of TableEncoder and MLPClassifier or MLPRegressor)"
+    )
+
+
+def rebuild(description: Description, unpacker: Unpacker) -> Any:
+    """Return the model that `describe` was given; raise ModelFileError where it is none."""
+    kind = description.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ModelFileError(
+            f"it holds a model of unknown kind {kind!r}; known: {', '.join(KINDS)}"
+        )
+    if description.keys() != KINDS[kind] | {"kind"}:
+        found = ", ".join(sorted(map(str, description)))
+        raise ModelFileError(f"it describes a {kind} by {found}; expected {sorted(KINDS[kind])}")
+    parts = {name: unpacker.unpack(description[name]) for name in KINDS[kind]}
+    model: Any = None
+    if "network" in parts:
+        model = _rebuild_network(unpacker, **parts["network"])
+    if "estimator" in parts:
+        if kind != "Pipeline" and parts["estimator"]["class"] != kind:
+            _refuse(f"a {kind} with an estimator that is a {parts['estimator']['class']!r}")
+        model = _rebuild_estimator(model, parts["estimator"])
+    if "encoder" in parts:
+        encoder = _rebuild_encoder(parts["encoder"])
+        model = _rebuild_pipeline(encoder, model, **parts["pipeline"]) if model else encoder
+    if unpacker.unused:
+        raise ModelFileError(f"tensor {min(unpacker.unused)!r} belongs to no part of the model")
+    return model
+
+
+# Networks ------------------------------------------------------------------------------------
+
+
+def _describe_network(network: Network, packer: Packer) -> Any:
+    for l, layer in enumerate(network.layers):
+        for name, array in (("weights", layer.W), ("biases", layer.b)):
+            _check_finite(array, f"layer {l}'s {name}")
+            packer.tensor(array, f"layer.{l}.{name}")
+    facts = {"sizes": network.sizes, "activations": network.activations}
+    return packer.pack(facts | {"dtype": network.dtype.name}, "network")
+
+
+def _rebuild_network(unpacker: Unpacker, sizes: Any, activations: Any, dtype: Any) -> Network:
+    if not isinstance(sizes, list) or not all(type(n) is int and n >= 1 for n in sizes):
+        _refuse(f"a network of sizes {sizes!r}")
+    if dtype not in ("float64", "float32") or len(sizes) < 2:
+        _refuse(f"a network of dtype {dtype!r} and sizes {sizes!r}")
+    right = isinstance(activations, list) and len(activations) == len(sizes) - 1
+    if not right or not all(isinstance(each, Activation) for each in activations):
+        _refuse(f"a network of {len(sizes) - 1} layers whose activations are {activations!r}")
+    tensors = []
+    for l, (n_in, n_out) in enumerate(pairwise(sizes)):
+        for name, shape in (("weights", (n_in, n_out)), ("biases", (n_out,))):
+            array = unpacker.tensor(f"layer.{l}.{name}")
+            if array.shape != shape or array.dtype.name != dtype:
+                _refuse(
+                    f"layer.{l}.{name} as {array.dtype} of shape {array.shape}, but sizes"
+                    f" {sizes} and {dtype} ask for {shape}"
+                )
+            _check_finite(array, f"layer {l}'s {name}")
+            tensors.append(array)
+    network = Network(sizes, activations, initializers="zeros", dtype=dtype)
+    for layer, W, b in zip(network.layers, tensors[::2], tensors[1::2], strict=True):
+        layer.W[:], layer.b[:] = W, b
+    return network
+
+
+def _check_finite(array: Any, what: str) -> None:
+    if not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).sum())
+        raise ModelFileError(f"{what} hold {bad} values that are not finite; train the model anew")
+
+
+# Estimators ----------------------------------------------------------------------------------
+
+
+def _network_of(model: Any) -> Network:
+    """Return the network of a fitted estimator, in a vector of its own."""
+    sizes = [model.coefs_[0].shape[0], *(W.shape[1] for W in model.coefs_)]
+    activations = [get_activation(each) for each in model.activations_]
+    dtype = model.coefs_[0].dtype
+    network = Network(sizes, activations, initializers="zeros", dtype=dtype)
+    for layer, W, b in zip(network.layers, model.coefs_, model.intercepts_, strict=True):
+        layer.W[:], layer.b[:] = W, b
+    return network
+
+
+def _describe_estimator(model: Any, packer: Packer) -> Any:
+    parameters = model.get_params(deep=False) | {"callbacks": None}
+    fitted = {}
+    for name in sorted(_fitted_names(model, parameters)):
+        way = WAYS.get(name, Packer.pack)
+        fitted[name] = way(packer, getattr(model, name), f"fitted.{name}")
+    return {
+        "class": type(model).__name__,
+        "parameters": {name: packer.pack(value, name) for name, value in parameters.items()},
+        "fitted": fitted,
+    }
+
+
+def _fitted_names(model: Any, parameters: dict[str, Any]) -> set[str]:
+    """Return what fit left on the estimator; scikit-learn's own settings are not of it."""
+    names = vars(model).keys() - parameters.keys() - DERIVED
+    return {
+        name for name in names if not name.startswith("_sklearn") and name != "_metadata_request"
+    }
+
+
+def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
+    name, parameters, fitted = (estimator.pop(k) for k in ("class", "parameters", "fitted"))
+    if estimator or name not in ESTIMATORS:
+        _refuse(f"an estimator of class {name!r} and further {sorted(estimator)}")
+    cls = ESTIMATORS[name]
+    known = cls().get_params(deep=False)
+    if parameters.keys() != known.keys():
+        odd = min(parameters.keys() ^ known.keys())
+        there = "lacks" if odd in known else "holds the unknown"
+        raise ModelFileError(f"it {there} parameter {odd!r} of {name}")
+    check_parameters(parameters, cls._own)
+    model = cls(**parameters)
+    _check_fitted_values(name, fitted, network)
+    for attribute, value in fitted.items():
+        taken = hasattr(cls, attribute) or attribute in DERIVED or attribute in parameters
+        if taken or not attribute.isidentifier() or attribute.startswith("__"):
+            _refuse(f"a fitted attribute {attribute!r}, which is no such thing of {name}")
+        setattr(model, attribute, value)
+    model.coefs_, model.intercepts_ = network.W, network.b
+    model.activations_ = [
+        a.name if ACTIVATIONS.get(a.name) == a else a for a in network.activations
+    ]
+    model.n_features_in_, model.n_outputs_ = network.sizes[0], network.sizes[-1]
+    model.n_layers_, output = len(network.sizes), network.activations[-1].name
+    model.out_activation_ = "logistic" if output == "sigmoid" else output
+    return model
+
+
+def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) -> None:
+    """Raise ModelFileError for learnt things that do not belong to the network."""
+    if lacking := (REQUIRED | REQUIRED_OF[name]) - fitted.keys():
+        _refuse(f"a {name} without {min(lacking)}")
+    outputs, dtype = network.sizes[-1], network.dtype
+    if name == "MLPClassifier":
+        classes, kind = fitted["classes_"], fitted["_kind"]
+        one_each = kind == "multilabel" or (kind == "classes" and outputs > 1)
+        expected = outputs if one_each else 2
+        if kind not in ("classes", "multilabel") or np.shape(classes) != (expected,):
+            _refuse(f"{np.size(classes)} classes of kind {kind!r} for {outputs} outputs")
+    for each in REQUIRED_OF[name] & {"y_mean_", "y_scale_"}:
+        if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
+            _refuse(f"{each} that is no float64 of shape ({outputs},)")
+        _check_finite(fitted[each], each)
+    slots = fitted.get("_slots", [])
+    shape = (parameter_count(network.sizes),)
+    if any(np.shape(slot) != shape or slot.dtype != dtype for slot in slots):
+        _refuse(f"optimizer slots that are not {dtype} of shape {shape}")
+    for counter in {"t_", "n_iter_", "_t", "_epoch", "_seed"} & fitted.keys():
+        if type(fitted[counter]) is not int or fitted[counter] < 0:
+            _refuse(f"{counter}={fitted[counter]!r}")
+    if not all(isinstance(fitted[each], list) for each in ("history_", "loss_curve_")):
+        _refuse("a history or loss curve that is no list")
+
+
+# Encoders and pipelines ----------------------------------------------------------------------
+
+
+def _rebuild_encoder(state: dict[str, Any]) -> TableEncoder:
+    output = state.pop("output")
+    if state.keys() != {"params", "columns", "notes"}:
+        _refuse(f"an encoder by {sorted(state)}")
+    encoder = TableEncoder.from_state(state)
+    encoder._settings()  # raises for parameters that are none
+    encoder.get_feature_names_out()
+    for record in encoder.columns_:
+        if record["kind"] != "dropped" and not record["constant"]:
+            _try_column(record)
+    if output:
+        encoder.set_output(**output)
+    return encoder
+
+
+def _try_column(record: dict[str, Any]) -> None:
+    """Encode a gap, which reads all that was learnt of the column; raise where that fails."""
+    kind = COLUMN_KINDS[record["kind"]]
+    out = np.zeros((1, len(kind.features("", record))))
+    kind.fill(as_kind(Column("", "number", np.full(1, np.nan)), record["kind"]), record, out)
+    _check_finite(out, f"what was learnt of column {record['name']!r} does")
+
+
+def _two_steps(model: Pipeline) -> Any:
+    steps = model.steps
+    kinds = [type(step) for _, step in steps]
+    if len(steps) != 2 or kinds[0] is not TableEncoder or kinds[1] not in ESTIMATORS.values():
+        raise ModelFileError(
+            f"a Pipeline of {', '.join(kind.__name__ for kind in kinds)} cannot be saved;"
+            " expected TableEncoder, then MLPClassifier or MLPRegressor"
+        )
+    return steps
+
+
+def _rebuild_pipeline(
+    encoder: TableEncoder, estimator: Any, steps: Any, verbose: Any, transform_input: Any
+) -> Pipeline:
+    names = steps if isinstance(steps, list) else []
+    if len(set(names)) != 2 or not all(isinstance(n, str) and "__" not in n for n in names):
+        _refuse(f"a Pipeline with steps {steps!r}")
+    _check_width(encoder, estimator)
+    pairs = list(zip(names, (encoder, estimator), strict=True))
+    return Pipeline(pairs, verbose=verbose, transform_input=transform_input)
+
+
+def _check_width(encoder: TableEncoder, estimator: Any) -> None:
+    made, taken = len(encoder.get_feature_names_out()), estimator.coefs_[0].shape[0]
+    if made != taken:
+        raise ModelFileError(
+            f"the encoder makes {made} features, the network takes {taken}; fit them together"
+        )
+
+
+def _check_fitted(model: Any, attribute: str) -> None:
+    if not hasattr(model, attribute):
+        raise ModelFileError(f"this {type(model).__name__} is not fitted yet; call fit first")
+
+
+def _refuse(what: str) -> NoReturn:
+    raise ModelFileError(f"it describes {what}")

@@ -1,0 +1,102 @@
+"""Report: a folder that shows how a training went, in pictures and in numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from chainrule import __version__, plots
+from chainrule.callbacks import Record
+from chainrule.files import write_whole
+from chainrule.tabular import TableModel
+
+
+def write_report(
+    model: TableModel,
+    folder: str | Path,
+    *,
+    force: bool = False,
+    extra: dict[str, Any] | None = None,
+) -> list[Path]:
+    """Write pictures and `report.json` into `folder`; return the files' paths.
+
+    Pictures: the loss curves, the metric, the gradient's norm per layer, and the confusion
+    matrix or predicted against true values on the validation rows.
+
+    Raises FileExistsError when a file is there already, unless `force`.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    records, best = model.network.history_, model.network.best_epoch_
+    drawn = {}
+    if records:
+        drawn["loss.png"] = plots.plot_loss(records, best_epoch=best)
+        drawn["gradient_norms.png"] = plots.plot_gradient_norms(records)
+        if records[0]["metric"] is not None:
+            name = "accuracy" if model.task == "class" else "R²"
+            drawn["metric.png"] = plots.plot_metric(records, name=name)
+    drawn |= draw_answers(model)
+    for name, axes in drawn.items():
+        plots.save_figure(axes, folder / name, force=force)
+    facts = summary(model) | (extra or {}) | {"pictures": sorted(drawn), "history": records}
+    write_whole(folder / "report.json", (to_json(facts) + "\n").encode(), force=force)
+    return [folder / name for name in sorted([*drawn, "report.json"])]
+
+
+def draw_answers(model: TableModel) -> dict[str, Any]:
+    """Return the picture of predictions beside the truth, by file name."""
+    if model.truth is None:
+        return {}
+    if model.task == "number":
+        axes = plots.plot_prediction(model.truth, model.predicted, name=model.target)
+        return {"prediction.png": axes}
+    labels = model.network.classes_.tolist()
+    return {
+        "confusion_matrix.png": plots.plot_confusion_matrix(model.truth, model.predicted, labels)
+    }
+
+
+def summary(model: TableModel) -> dict[str, Any]:
+    """Return what is known of a model as plain data."""
+    network = model.network
+    records: list[Record] = network.history_
+    return {
+        "chainrule": __version__,
+        "target": model.target,
+        "task": model.task,
+        "classes": network.classes_.tolist() if model.task == "class" else None,
+        "sizes": [network.coefs_[0].shape[0], *(W.shape[1] for W in network.coefs_)],
+        "activations": [str(name) for name in network.activations_],
+        "parameters": sum(part.size for part in [*network.coefs_, *network.intercepts_]),
+        "engine": network.engine_,
+        "epochs": len(records),
+        "best_epoch": network.best_epoch_,
+        "stop_reason": network.stop_reason_,
+        "seconds": sum(record["seconds"] for record in records),
+        "scores": model.scores,
+        "baseline": model.baseline,
+        "notes": model.notes,
+    }  # fmt: skip
+
+
+def to_json(facts: Any) -> str:
+    """Return strict JSON: what is not finite becomes null.
+
+    >>> to_json({"loss": float("nan"), "epoch": 1})
+    '{"loss": null, "epoch": 1}'
+    """
+    return json.dumps(_plain(facts), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
