@@ -67,7 +67,7 @@ class EpochRecord:
     loss: float
     worst_row: float  # measured only where the stopping rule asks for it, else 0
     rate: float
-    layer_gradient_norms: list[float]  # at the epoch's last update, before clipping
+    layer_gradient_norms: list[float]  # root mean square over the updates, before clipping
     seconds: float
 
 
@@ -76,9 +76,11 @@ class State:
     """Where a training stands. All of it is plain numbers and vectors."""
 
     slots: list[Array]
+    norm_squares: list[float]  # of each layer's gradient, summed over the epoch under way
     t: int = 0  # updates done
     epoch: int = 0  # epochs completed
     batch: int = 0  # batches done in the epoch under way, and its sums so far:
+    epoch_updates: int = 0
     loss_sum: float = 0.0
     weight_sum: float = 0.0
     worst_row: float = 0.0
@@ -94,7 +96,7 @@ class State:
                 slot = aligned_zeros(network.theta.size, network.dtype)
                 slot[:] = plan.optimizer.first_slot(name)
                 slots.append(slot)
-        return cls(slots)
+        return cls(slots, norm_squares=[0.0] * len(network.layers))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from math import sqrt
 from time import perf_counter
 from typing import Any
 
@@ -94,6 +95,9 @@ class ReferenceEngine:
         g = self.gradients.flat
         if not (np.isfinite(cost) and np.isfinite(g).all()):
             return Fault(state.t, self._bad_place(trace))
+        norms = layer_norms(self.gradients)
+        state.norm_squares = [s + x * x for s, x in zip(state.norm_squares, norms, strict=True)]
+        state.epoch_updates += 1
         state.loss_sum += cost * n
         state.weight_sum += n
         if plan.stop_rule == "every_row":
@@ -145,11 +149,12 @@ class ReferenceEngine:
             loss=state.loss_sum / state.weight_sum,
             worst_row=state.worst_row,
             rate=self._rate(state),
-            layer_gradient_norms=layer_norms(self.gradients),  # still the last update's
+            layer_gradient_norms=[sqrt(s / state.epoch_updates) for s in state.norm_squares],
             seconds=state.seconds,
         )
         state.batch, state.loss_sum, state.weight_sum = 0, 0.0, 0.0
-        state.worst_row, state.seconds = 0.0, 0.0
+        state.worst_row, state.seconds, state.epoch_updates = 0.0, 0.0, 0
+        state.norm_squares = [0.0] * len(state.norm_squares)
         return record
 
     def _bad_place(self, trace: Trace) -> str:
