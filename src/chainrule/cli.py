@@ -30,6 +30,7 @@ from chainrule.settings import Settings
 UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
 DEFAULT = Settings()
+HIDDEN = ",".join(map(str, DEFAULT.hidden))
 
 app = typer.Typer(
     name="chainrule",
@@ -90,13 +91,14 @@ def train(
     task: Annotated[
         str | None,
         typer.Option(
-            parser=_one_of(("class", "number"), "--task"), metavar="class|number",
+            parser=_one_of(("class", "number"), "--task"),
+            metavar="class|number",
             help="What the target is; found out by default.",
         ),
     ] = None,
     hidden: Annotated[
         Any, typer.Option(parser=_sizes, help="Units of each hidden layer; '' for none.")
-    ] = ",".join(map(str, DEFAULT.hidden)),
+    ] = HIDDEN,
     activation: Annotated[
         str,
         typer.Option(parser=_one_of(ACTIVATIONS, "--activation"), help=_known(ACTIVATIONS)),
@@ -109,20 +111,30 @@ def train(
         str,
         typer.Option(parser=_one_of(SCHEDULES, "--schedule"), help=_known(SCHEDULES)),
     ] = DEFAULT.schedule,
-    learning_rate: Annotated[float, typer.Option(help="Where the schedule starts.")] = DEFAULT.learning_rate,
-    dropout: Annotated[float, typer.Option(help="Share of hidden units to drop.")] = DEFAULT.dropout,
+    learning_rate: Annotated[
+        float, typer.Option(help="Where the schedule starts.")
+    ] = DEFAULT.learning_rate,
+    dropout: Annotated[
+        float, typer.Option(help="Share of hidden units to drop; lbfgs drops none.")
+    ] = DEFAULT.dropout,
     epochs: Annotated[int, typer.Option(min=1, help="Most passes over the rows.")] = DEFAULT.epochs,
     patience: Annotated[
         int, typer.Option(min=1, help="Epochs without better validation loss to wait.")
     ] = DEFAULT.patience,
     batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = DEFAULT.batch_size,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same model.")] = DEFAULT.seed,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same model.")
+    ] = DEFAULT.seed,
     validation: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of rows to hold out; 0 for none.")
     ] = DEFAULT.validation,
     engine: Annotated[
-        str, typer.Option(parser=_one_of(ENGINE_CHOICES, "--engine"), metavar="NAME",
-                          help="auto, native or reference.")
+        str,
+        typer.Option(
+            parser=_one_of(ENGINE_CHOICES, "--engine"),
+            metavar="NAME",
+            help="auto, native or reference.",
+        ),
     ] = DEFAULT.engine,
     threads: Annotated[int | None, typer.Option(min=1, help="Most cores to use.")] = None,
     report: Annotated[
@@ -130,7 +142,7 @@ def train(
     ] = None,
     as_json: Json = False,
     force: Force = False,
-) -> None:  # fmt: skip
+) -> None:
     """Fit a network to a table, and write the model and a report."""
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,

@@ -24,6 +24,7 @@ from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.model_file import load_model, read_header, save_model
 from chainrule.names import nearest
 from chainrule.network import Network
+from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.penalties import Penalty
 from chainrule.preprocessing import TableEncoder
 from chainrule.settings import Settings
@@ -31,7 +32,7 @@ from chainrule.settings import Settings
 if TYPE_CHECKING:
     import polars as pl
 
-TASKS = ("class", "number")
+DEFAULT = Settings()
 MOST_INTEGER_CLASSES = 20  # whole numbers with more different values than this are numbers
 L2_ROWS = 5.0  # the penalty weighs as much as this many rows, so it fades as tables grow
 
@@ -87,7 +88,7 @@ class TableModel:
 def train_table(
     frame: pl.DataFrame,
     target: str,
-    settings: Settings = Settings(),
+    settings: Settings = DEFAULT,
     callbacks: Sequence[Callback] = (),
 ) -> TableModel:
     """Fit a model of column `target` on the other columns of `frame`.
@@ -311,14 +312,16 @@ def _split(
 
 def _estimator(task: str, s: Settings, n: int, callbacks: Sequence[Callback]) -> Any:
     """Return the network for a task, its penalty fading with the number of rows n."""
-    batch_size = min(s.batch_size, n)
+    optimizer = OPTIMIZERS[s.solver]
+    batch_size = n if optimizer.full_batch else min(s.batch_size, n)
+    exact = optimizer is LBFGS  # its line search needs a cost without chance in it
     kind = MLPClassifier if task == "class" else MLPRegressor
     own: dict[str, Any] = {} if task == "class" else {"scale_y": "standard"}
     return kind(
         hidden_layer_sizes=s.hidden, activation=s.activation, solver=s.solver,
         alpha=L2_ROWS * batch_size / n, batch_size=batch_size, learning_rate=s.schedule,
         learning_rate_init=s.learning_rate, max_iter=s.epochs, random_state=s.seed, tol=0.0,
-        early_stopping=s.validation > 0, n_iter_no_change=s.patience, dropout=s.dropout,
+        early_stopping=s.validation > 0, n_iter_no_change=s.patience, dropout=0.0 if exact else s.dropout,
         monitor="validation_loss", callbacks=list(callbacks), engine=s.engine,
         n_threads=s.n_threads, **own,
     )  # fmt: skip
