@@ -175,7 +175,7 @@ def _describe_estimator(model: Any, packer: Packer) -> Any:
     fitted = {}
     for name in sorted(_fitted_names(model, parameters)):
         way = WAYS.get(name, Packer.pack)
-        fitted[name] = way(packer, getattr(model, name), f"fitted.{name}")
+        fitted[name] = way(packer, getattr(model, name), name.strip("_"))
     return {
         "class": type(model).__name__,
         "parameters": {name: packer.pack(value, name) for name, value in parameters.items()},
@@ -226,9 +226,9 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
     outputs, dtype = network.sizes[-1], network.dtype
     if name == "MLPClassifier":
         classes, kind = fitted["classes_"], fitted["_kind"]
-        one_each = kind == "multilabel" or (kind == "classes" and outputs > 1)
+        one_each = kind == "labels" or (kind == "classes" and outputs > 1)
         expected = outputs if one_each else 2
-        if kind not in ("classes", "multilabel") or np.shape(classes) != (expected,):
+        if kind not in ("classes", "labels") or np.shape(classes) != (expected,):
             _refuse(f"{np.size(classes)} classes of kind {kind!r} for {outputs} outputs")
     for each in REQUIRED_OF[name] & {"y_mean_", "y_scale_"}:
         if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):

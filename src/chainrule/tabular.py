@@ -320,9 +320,10 @@ def _estimator(task: str, s: Settings, n: int, callbacks: Sequence[Callback]) ->
     return kind(
         hidden_layer_sizes=s.hidden, activation=s.activation, solver=s.solver,
         alpha=L2_ROWS * batch_size / n, batch_size=batch_size, learning_rate=s.schedule,
-        learning_rate_init=s.learning_rate, max_iter=s.epochs, random_state=s.seed, tol=0.0,
-        early_stopping=s.validation > 0, n_iter_no_change=s.patience, dropout=0.0 if exact else s.dropout,
-        monitor="validation_loss", callbacks=list(callbacks), engine=s.engine,
+        learning_rate_init=s.learning_rate, max_iter=s.epochs, random_state=s.seed,
+        tol=1e-5 if exact else 0.0, dropout=0.0 if exact else s.dropout,
+        early_stopping=s.validation > 0, n_iter_no_change=s.patience, monitor="validation_loss",
+        callbacks=list(callbacks), engine=s.engine,
         n_threads=s.n_threads, **own,
     )  # fmt: skip
 
