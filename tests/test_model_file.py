@@ -360,6 +360,7 @@ def refusal(folder):
                 read(path)
             said.append(str(caught.value))
         assert str(path) in said[0]
+        assert len(said[0]) < 700
         assert "\n" not in said[0]
         return said[0].removeprefix(f"{path}: ")
 
@@ -570,6 +571,9 @@ FORGED = [
     (put(["estimator", "fitted", "loss_curve_"], 5), "no list"),
     (put(["estimator", "fitted", "_slots"], [1.0]), ""),
     (put(["estimator", "fitted", "_seed"], -1), "_seed=-1"),
+    (put(["estimator", "fitted", "_seed"], [[1], "a" * 9999]), "_seed=[[1], 'aaa"),
+    (renamed(["estimator", "fitted", "_t"], "_u"), "lacks one of"),
+    (put(["estimator", "fitted", "classes_", "values"], [0, 0, 1]), "different ones"),
     (put(["estimator", "fitted", "loss_"], {"$": "column", "tensor": "no"}), "tensor 'no'"),
     (put(["estimator", "fitted", "validation_scores_"], None), ""),
     (put(["network", "sizes"], [10**9, 10**9]), "activations"),

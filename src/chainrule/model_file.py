@@ -52,6 +52,7 @@ __all__ = ["FORMAT", "SUFFIX", "ModelFileError", "load_model", "read_header", "s
 
 SUFFIX = ".chainrule"
 BLOCK = 2**20  # bytes read at a time
+LONGEST_MESSAGE = 500
 
 #: What `read_header` says of a training -> the fitted attribute that holds it.
 HISTORY = {
@@ -218,14 +219,19 @@ def _explained(what: str) -> Iterator[None]:
     except MemoryError:
         raise
     except ModelFileError as error:
-        raise ModelFileError(f"{what}: {error}") from None
+        raise ModelFileError(f"{what}: {_one_line(error)}") from None
     except OSError as error:
         raise ModelFileError(f"{what}: it cannot be read: {error.strerror or error}") from None
     except RecursionError:
         raise ModelFileError(f"{what}: it nests too deep; flatten it") from None
     except Exception as error:  # a forged description can go wrong in any way
-        why = " ".join(str(error).split())
-        raise ModelFileError(f"{what}: it describes no model: {why}") from error
+        raise ModelFileError(f"{what}: it describes no model: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return an error's message without line ends, which what a file holds may bring in."""
+    words = " ".join(str(error).split())
+    return words if len(words) <= LONGEST_MESSAGE else words[:LONGEST_MESSAGE] + " …"
 
 
 def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]:

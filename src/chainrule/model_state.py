@@ -230,10 +230,14 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
         expected = outputs if one_each else 2
         if kind not in ("classes", "labels") or np.shape(classes) != (expected,):
             _refuse(f"{np.size(classes)} classes of kind {kind!r} for {outputs} outputs")
+        if sorted(set(classes.tolist())) != classes.tolist():
+            _refuse("classes that are not different ones in order")
     for each in REQUIRED_OF[name] & {"y_mean_", "y_scale_"}:
         if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
             _refuse(f"{each} that is no float64 of shape ({outputs},)")
         _check_finite(fitted[each], each)
+    if len({"_slots", "_t", "_epoch"} & fitted.keys()) in (1, 2):
+        _refuse("an optimizer's state that lacks one of _slots, _t, _epoch")
     slots = fitted.get("_slots", [])
     shape = (parameter_count(network.sizes),)
     if any(np.shape(slot) != shape or slot.dtype != dtype for slot in slots):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from math import sqrt
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import Array
 from chainrule.data import Rows, batches
@@ -27,6 +28,9 @@ from chainrule.optimizers import Optimizer
 from chainrule.randomness import dropout_mask
 
 
+SMALL_STEP = 1e8  # flops; below, a second thread costs more than it brings, most on a busy machine
+
+
 class ReferenceEngine:
     """Executes a plan step by step, as the mathematics is written."""
 
@@ -35,7 +39,9 @@ class ReferenceEngine:
     def __init__(
         self, plan: Plan, network: Network, data: Data, n_threads: int | None = None
     ) -> None:
-        self.plan, self.network, self.data, self.n_threads = plan, network, data, n_threads
+        self.plan, self.network, self.data = plan, network, data
+        flops = 6 * plan.batch_size * network.theta.size
+        self.n_threads = n_threads or (1 if flops < SMALL_STEP else None)
         self.gradients = network.gradients()
         ones = np.ones(data.n, network.dtype)
         self.weights = ones if data.weights is None else data.weights
@@ -177,7 +183,16 @@ class ReferenceEngine:
         return f"layer {l + 1} of {len(self.network.layers)} ({n_in} → {n_out})"
 
     def _threads(self) -> AbstractContextManager[Any]:
-        return threadpool_limits(self.n_threads) if self.n_threads else nullcontext()
+        """Limit the threads of NumPy's matrix products while a step runs."""
+        if self.n_threads is None:
+            return nullcontext()
+        return _thread_pools().limit(limits=self.n_threads)  # type: ignore[no-any-return]
+
+
+@cache
+def _thread_pools() -> ThreadpoolController:
+    """Return a handle on NumPy's thread pools; finding them takes milliseconds, so once."""
+    return ThreadpoolController()
 
 
 def layer_norms(gradients: Gradients) -> list[float]:
