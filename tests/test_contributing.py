@@ -12,7 +12,7 @@ from chainrule import MLPClassifier, MLPRegressor, Network, activations, check_g
 from chainrule.model_file import load_model, save_model
 
 PAGE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8")
-THE_CLASS, THE_LINE, THE_TRUTH = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+THE_CLASS, THE_LINE, THE_TRUTHS = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
 NAME = re.search(r'"(\w+)"', THE_LINE)[1]
 
 
@@ -73,11 +73,17 @@ def test_gradient_check_passes(added, rows):
     assert report.passed
 
 
-def test_it_is_what_the_textbook_says(added):
-    """The page's last block, a line for TRUTH, agrees with the class."""
-    textbook = eval("{" + THE_TRUTH + "}", {"D": Decimal})[NAME]
+def test_it_is_what_the_textbook_and_pytorch_say(added):
+    """Each line of the page's last block, for the test file that it names, agrees with the class."""
+    of_decimals, of_tensors = THE_TRUTHS.splitlines()
+    assert "test_activations" in of_decimals
     z = np.linspace(-3, 3, 25)
+    textbook = eval("{" + of_decimals + "\n}", {"D": Decimal})[NAME]
     assert added.value(z) == pytest.approx([float(textbook(Decimal(v))) for v in z], rel=1e-15)
+    torch = pytest.importorskip("torch")
+    assert "test_against_pytorch" in of_tensors
+    theirs = eval("{" + of_tensors + "\n}", {"torch": torch})[NAME]
+    assert added.value(z) == pytest.approx(theirs(torch.tensor(z)).numpy(), rel=1e-15)
 
 
 def test_command_line_takes_it(added, rows, monkeypatch, tmp_path, capsys):

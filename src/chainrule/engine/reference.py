@@ -27,7 +27,6 @@ from chainrule.network import (
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import dropout_mask
 
-
 SMALL_STEP = 1e8  # flops; below, a second thread costs more than it brings, most on a busy machine
 
 
@@ -186,7 +185,7 @@ class ReferenceEngine:
         """Limit the threads of NumPy's matrix products while a step runs."""
         if self.n_threads is None:
             return nullcontext()
-        return _thread_pools().limit(limits=self.n_threads)  # type: ignore[no-any-return]
+        return _thread_pools().limit(limits=self.n_threads)
 
 
 @cache
