@@ -74,7 +74,7 @@ def test_gradient_check_passes(added, rows):
 
 
 def test_it_is_what_the_textbook_and_pytorch_say(added):
-    """Each line of the page's last block, for the test file that it names, agrees with the class."""
+    """Each line of the page's last block, for the file that it names, agrees with the class."""
     of_decimals, of_tensors = THE_TRUTHS.splitlines()
     assert "test_activations" in of_decimals
     z = np.linspace(-3, 3, 25)
