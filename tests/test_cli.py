@@ -1,0 +1,150 @@
+"""The command line on a user's own table, from `train` to `check`, as a user would run it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+from chainrule import cli
+from chainrule.demo import penguins
+
+COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "demo")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command line in an empty folder; return exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run_it(*words):
+        monkeypatch.setattr(sys, "argv", ["chainrule", *map(str, words)])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        return (stop.value.code or 0, *capsys.readouterr())
+
+    return run_it
+
+
+@pytest.fixture(scope="module")
+def table():
+    """Penguins as a user has them: text, gaps, an id, and a date."""
+    frame = penguins()
+    days = pl.date_range(pl.date(2007, 1, 1), pl.date(2007, 12, 31), eager=True)
+    return frame.with_columns(
+        bird_id=pl.Series([f"bird-{i:04d}" for i in range(frame.height)]),
+        seen=pl.Series([days[i % 365] for i in range(frame.height)]),
+    )
+
+
+def test_train_predict_evaluate_inspect_check(run, table, tmp_path):
+    held_out = pl.int_range(table.height, eager=True) % 4 == 0
+    table.filter(~held_out).write_csv(tmp_path / "birds.csv")
+    table.filter(held_out).write_csv(tmp_path / "new.csv")
+
+    code, out, _ = run("train", "birds.csv", "--target", "species", "--epochs", "60")
+    assert code == 0
+    assert "one of 3 classes" in out
+    assert "bird_id" in out  # left out, and said
+    written = {path.name for path in (tmp_path / "birds-report").iterdir()}
+    assert written == {
+        "confusion_matrix.png", "gradient_norms.png", "loss.png", "metric.png", "report.json",
+    }  # fmt: skip
+    report = json.loads((tmp_path / "birds-report" / "report.json").read_text())
+    assert report["scores"]["accuracy"] > 0.9 > report["baseline"]["accuracy"]
+
+    code, out, err = run("predict", "birds.chainrule", "new.csv", "-o", "answers.csv")
+    assert (code, out) == (0, "")
+    answers = pl.read_csv(tmp_path / "answers.csv")
+    assert answers.columns == [
+        *table.columns, "prediction",
+        "probability_Adelie", "probability_Chinstrap", "probability_Gentoo",
+    ]  # fmt: skip
+    right = (answers["prediction"] == answers["species"]).mean()
+    assert right > 0.9
+    probabilities = answers.select(pl.col("^probability_.*$")).to_numpy()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+    code, out, _ = run("evaluate", "birds.chainrule", "new.csv", "--json")
+    assert json.loads(out)["scores"]["accuracy"] == pytest.approx(right)
+
+    code, out, _ = run("inspect", "birds.chainrule", "--json")
+    assert code == 0
+    assert json.loads(out)["about"]["target"] == "species"
+
+    code, out, _ = run("check", "birds.chainrule", "birds.csv")
+    assert code == 0
+    assert "passed" in out
+
+
+def test_a_number_is_predicted_in_its_own_units(run, table, tmp_path):
+    table.write_parquet(tmp_path / "birds.parquet")
+    code, out, _ = run("train", "birds.parquet", "--target", "body_mass_g", "--json")
+    facts = json.loads(out)
+    assert (code, facts["task"]) == (0, "number")
+    assert facts["scores"]["r2"] > 0.75
+    assert (tmp_path / "birds-report" / "prediction.png").exists()
+    code, out, _ = run("predict", "birds.chainrule", "birds.parquet")
+    answers = pl.read_csv(out.encode())["prediction"]
+    assert 2500 < answers.min() < answers.max() < 6500
+
+
+def test_task_overrides_what_was_found(run, table, tmp_path):
+    table.write_csv(tmp_path / "birds.csv")
+    _, out, _ = run(
+        "train", "birds.csv", "--target", "year", "--task", "number", "--epochs", "3", "--json"
+    )
+    assert json.loads(out)["task"] == "number"
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "rprop", "sgd"])
+def test_every_kind_of_solver(run, table, tmp_path, solver):
+    table.write_csv(tmp_path / "birds.csv")
+    code, out, _ = run(
+        "train",
+        "birds.csv",
+        "--target",
+        "sex",
+        "--solver",
+        solver,
+        "--epochs",
+        "20",
+        "--learning-rate",
+        "0.02",
+        "--json",
+    )
+    assert code == 0
+    assert json.loads(out)["scores"]["accuracy"] > 0.7
+    assert any("rows without target" in note for note in json.loads(out)["notes"])
+
+
+def test_same_seed_same_bytes_in_a_second_process(run, table, tmp_path):
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "species", "--epochs", "5", "-o"]
+    assert run(*words, "first.chainrule")[0] == 0
+    command = [sys.executable, "-c", "from chainrule.cli import main; main()"]
+    subprocess.run([*command, *words, "second.chainrule"], cwd=tmp_path, check=True)
+    weights = [_weights(tmp_path / f"{name}.chainrule") for name in ("first", "second")]
+    assert weights[0] == weights[1]
+
+
+def _weights(path):
+    from chainrule import load_model
+
+    return [array.tobytes() for array in load_model(path)[-1].coefs_]
+
+
+def test_demo_goes_the_whole_way(run, tmp_path):
+    code, out, _ = run("demo")
+    assert code == 0
+    assert out.count("gradients equal finite differences") == 2
+    assert (tmp_path / "chainrule-demo" / "penguins-predictions.csv").exists()
+
+
+def test_help_names_every_command(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    assert all(command in out for command in COMMANDS)
+    assert "chainrule demo" in out
