@@ -1,7 +1,11 @@
-"""Arrays: the one numeric type of the mathematics, and memory the vector units like."""
+"""Arrays: the one numeric type of the mathematics, numbers, and memory the vector units like."""
 
 from __future__ import annotations
 
+import math
+import os
+from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -22,3 +26,41 @@ def aligned_zeros(size: int, dtype: np.dtype[Any] | str = "float64") -> Array:
     raw = np.zeros(size * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
     start = -raw.ctypes.data % ALIGNMENT
     return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def is_number(value: Any, low: float = -math.inf, *, above: float = -math.inf) -> bool:
+    """Tell whether `value` is a finite number, no smaller than `low` and larger than `above`.
+
+    >>> is_number(0.5), is_number(0, above=0), is_number(True), is_number("1")
+    (True, False, False, False)
+    """
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return False
+    largest = np.finfo(np.float64).max
+    return bool(low <= value and above < value and -largest <= value <= largest)
+
+
+def is_whole(value: Any, low: int = 0) -> bool:
+    """Tell whether `value` is a whole number, Python's or NumPy's, no smaller than `low`."""
+    return isinstance(value, Integral) and not isinstance(value, bool) and bool(value >= low)
+
+
+def memory() -> float:
+    """Return how many bytes this machine or container has in all; infinity where unknown."""
+    limits = [math.inf]
+    try:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        limits.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (AttributeError, OSError, ValueError):  # Windows; no container; "max"
+        pass
+    return min(limits)
+
+
+def refuse_beyond_memory(count: int, dtype: np.dtype[Any], what: str) -> None:
+    """Raise MemoryError, before anything is allocated, when `count` numbers cannot fit."""
+    needed = count * dtype.itemsize
+    if needed > 2**30 and needed > (there := memory()):
+        raise MemoryError(
+            f"{what} takes {needed / 2**30:,.0f} GiB of memory; there are {there / 2**30:,.0f} GiB:"
+            " take fewer or smaller layers"
+        )

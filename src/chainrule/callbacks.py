@@ -6,7 +6,7 @@ in plain attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -61,6 +61,18 @@ class Callback:
 
     def on_train_end(self, network: Network, history: History) -> None:
         """After the last update, also when the training was interrupted or failed."""
+
+
+def check_callbacks(given: Any) -> list[Callback]:
+    """Return the callbacks as a list; raise ValueError for what has no hooks."""
+    callbacks = list(given) if isinstance(given, Iterable) else [given]
+    for each in callbacks:
+        if isinstance(each, type) or not hasattr(each, "on_epoch_end"):
+            raise ValueError(
+                f"callbacks={given!r} must be a sequence of Callback objects, such as"
+                " [EarlyStopping()]"
+            )
+    return callbacks
 
 
 def monitored(record: Record, monitor: str) -> float:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,17 +21,15 @@ Rows = NDArray[np.intp]
 def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) -> Any:
     """Return `values` as a finite (n, columns) array of `dtype`; sparse matrices become CSR.
 
-    Raises ValueError for other numbers of dimensions or columns, no rows, and NaN or infinity.
+    Raises ValueError for what holds no real numbers, masks, other numbers of dimensions or
+    columns, no rows, and NaN or infinity.
     """
+    refuse_odd(values, name)
     if sparse.issparse(values):
         matrix = sparse.csr_array(values, dtype=dtype)
         stored = matrix.data
     else:
-        matrix = np.asarray(values)
-        if np.iscomplexobj(matrix):
-            raise ValueError(f"{name} holds complex numbers; expected real ones")
-        matrix = np.ascontiguousarray(matrix, dtype=dtype)
-        stored = matrix
+        stored = matrix = _as_numbers(values, name, dtype)
     if matrix.ndim != 2:
         hint = f"; reshape a single column with {name}.reshape(-1, 1)" if matrix.ndim == 1 else ""
         raise ValueError(f"{name} has shape {matrix.shape}; expected two dimensions{hint}")
@@ -44,25 +44,126 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     return matrix
 
 
+def _as_numbers(values: Any, name: str, dtype: Any) -> Array:
+    try:
+        with np.errstate(over="ignore"):  # what is beyond `dtype` is refused as infinite
+            return np.asarray(values, dtype=dtype, order="C")
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(
+            f"{name} cannot be read as numbers ({_first_line(error)}); expected rows of numbers,"
+            " each of the same length"
+        ) from None
+
+
+def refuse_odd(values: Any, name: str) -> None:
+    """Raise ValueError for values that NumPy would turn into other numbers without a word.
+
+    These are masked entries, dates and durations, imaginary parts, and records.
+    """
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        raise ValueError(
+            f"{name} is an array with {np.ma.count_masked(values)} masked entries, which would be"
+            f" read as if they were not; fill them, as in {name}.filled(0), or drop their rows"
+        )
+    for dtype in _dtypes(values):
+        temporal = getattr(dtype, "is_temporal", None)  # Polars
+        kind = "M" if temporal and temporal() else getattr(dtype, "kind", "O")
+        if kind in ODD:
+            raise ValueError(f"{ODD[kind]}: {name} has dtype {dtype}; expected real numbers")
+
+
+#: What NumPy casts to numbers, but shouldn't, by the letter of its dtype.
+ODD = {
+    "c": "Complex data not supported",
+    "M": "Dates are no numbers (TableEncoder reads them)",
+    "m": "Durations are no numbers (TableEncoder reads them)",
+    "V": "Records are no rows of numbers",
+}
+
+
+def _dtypes(values: Any) -> list[Any]:
+    """Return the dtypes of what a user may give: one for an array, one per column of a frame."""
+    dtypes = getattr(values, "dtypes", None)
+    if dtypes is not None and hasattr(values, "columns"):
+        return list(dtypes)
+    if hasattr(values, "dtype"):
+        return [values.dtype]
+    try:
+        return [np.asarray(values).dtype]
+    except (TypeError, ValueError):  # the conversion that follows says why
+        return []
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Turn what NumPy and scikit-learn say of bad data into one line, and keep them from warning.
+
+    A TypeError stays one. What scikit-learn says of column names keeps its lines, because its
+    estimator checks ask for them.
+    """
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except (TypeError, ValueError, OverflowError) as error:
+        text = str(error)
+        if text.startswith("The feature names should match"):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        if type(error) is kind and "\n" not in text and not _advice(text):
+            raise
+        text = re.sub(r"\s*array=.*\n(?=Reshape)", " ", text, flags=re.DOTALL)
+        if "contains NaN" in text:
+            text = text.splitlines()[0]
+        raise kind(f"{' '.join(text.split())[:400]}{_advice(text)}") from None
+
+
+def _advice(text: str) -> str:
+    return next((advice for words, advice in ADVICE.items() if words in text), "")
+
+
+#: What to do about errors of NumPy and scikit-learn that do not say so, by words they hold.
+ADVICE = {
+    "Input X contains NaN": " Fill or drop such values, or encode the table with TableEncoder",
+    "contains NaN": " Drop the rows that have no target",
+    "contains infinity": " Replace or drop such values",
+    "could not convert": "; expected numbers: encode text with TableEncoder",
+    "could not be promoted": " Encode the table with TableEncoder",
+    "too large to convert": "; expected numbers below 1.8e308",
+    "inconsistent numbers of samples": "; give as many rows of X as of y",
+}
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
 def as_weights(weights: Any, rows: int, dtype: Any) -> Array | None:
     """Return sample weights (rows,) of `dtype`, or None for None.
 
-    Raises ValueError for another shape, NaN, infinity, a negative weight, or no positive one.
+    Raises ValueError for another shape, what is no number, NaN, infinity, a negative weight, no
+    positive one, and a sum that is too large or too small to divide by.
     """
     if weights is None:
         return None
-    vector = np.asarray(weights, dtype=dtype)
+    refuse_odd(weights, "weights")
+    vector = _as_numbers(weights, "weights", dtype)
     if vector.shape != (rows,):
         raise ValueError(f"weights have shape {vector.shape}; expected ({rows},), one per row")
     if not np.isfinite(vector).all() or (vector < 0).any():
         raise ValueError("weights hold a negative, NaN or infinite value; expected numbers >= 0")
     if not vector.any():
         raise ValueError("all weights are zero; expected at least one positive weight")
+    with np.errstate(over="ignore"):
+        total = vector.sum()
+    if not np.finfo(vector.dtype).tiny <= total < np.inf:
+        raise ValueError(f"the sum of the weights is {total:g}; expected weights about 1: scale them")
     return vector
 
 
 def check_targets(loss: Loss, Y: Array) -> None:
     """Raise ValueError when a target lies where `loss` is not defined."""
+    if sparse.issparse(Y):
+        raise ValueError("Y is a sparse matrix; expected a dense array: Y.toarray()")
     low, high = loss.targets
     wrong = (low > Y) | (high < Y)
     if wrong.any():

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, is_number, is_whole
 from chainrule.losses import Loss, get_loss
 from chainrule.network import Dense, Gradients, Network, Trace, propagate, total_cost
 from chainrule.penalties import Penalty
@@ -127,7 +127,7 @@ def check_gradients(
     Raises
     ------
     ValueError
-        For data that do not fit the network, or outputs that are not finite.
+        For data or settings that do not fit, or outputs that are not finite.
 
     Examples
     --------
@@ -136,6 +136,13 @@ def check_gradients(
     >>> check_gradients(net, [[0.1, 0.2], [0.3, -0.4]], [[1.0], [0.0]]).passed
     True
     """
+    for name, value in (("directions", directions), ("max_parameters", max_parameters)):
+        if not (is_whole(value, 1) or (value is None and name == "directions")):
+            raise ValueError(f"{name}={value!r} must be a whole number >= 1")
+    if not is_number(tolerance, above=0):
+        raise ValueError(f"tolerance={tolerance!r} must be a number > 0, such as {TOLERANCE:g}")
+    if not is_whole(seed):
+        raise ValueError(f"seed={seed!r} must be a whole number >= 0")
     net = network.copy("float64")
     loss = get_loss(loss)
     trace = net.forward(X)
@@ -145,7 +152,10 @@ def check_gradients(
 
     targets, share, n = net.check_targets(trace, Y, loss, weights)
     if not (np.isfinite(grads.flat).all() and np.isfinite(trace.A[-1]).all()):
-        raise ValueError("the network's outputs or gradients on these rows are not finite")
+        raise ValueError(
+            "the network's outputs or gradients on these rows are not finite; take rows of smaller"
+            " numbers, or a network that has not diverged"
+        )
 
     def measure() -> tuple[float, Array]:
         point = propagate(net.layers, trace.A[0])

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.activations import Activation, get_activation
-from chainrule.arrays import Array, aligned_zeros
+from chainrule.arrays import Array, aligned_zeros, is_whole, refuse_beyond_memory
 from chainrule.data import as_matrix, as_weights, check_targets
 from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
@@ -157,7 +157,7 @@ class Network:
         Used when `activations` is a single one.
     initializers : str, function (rng, n_in, n_out), or a sequence of one per layer
         "auto" takes what suits each activation.
-    seed : int
+    seed : int or numpy Generator
         From which the first weights are drawn.
     dtype : str
         "float64" or "float32".
@@ -180,7 +180,7 @@ class Network:
         *,
         output_activation: str | Activation = "identity",
         initializers: str | Initializer | Sequence[str | Initializer] = "auto",
-        seed: int = 0,
+        seed: int | np.random.Generator = 0,
         dtype: Any = "float64",
     ) -> None:
         self.sizes = _check_sizes(sizes)
@@ -196,9 +196,10 @@ class Network:
                     f" input, for sizes {self.sizes}"
                 )
         self.activations = [get_activation(each) for each in activations]
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.float32, np.float64):
-            raise ValueError(f"dtype={dtype!r} is not supported; expected 'float32' or 'float64'")
+        self.dtype = _check_dtype(dtype)
+        if not (is_whole(seed) or isinstance(seed, np.random.Generator)):
+            raise ValueError(f"seed={seed!r} must be a whole number >= 0, or a NumPy Generator")
+        refuse_beyond_memory(parameter_count(self.sizes), self.dtype, f"a network of {self.sizes}")
         self.theta = aligned_zeros(parameter_count(self.sizes), self.dtype)
         self.layers = self._view(self.theta)
         rng = np.random.default_rng(seed)
@@ -291,7 +292,11 @@ class Network:
 
         Raises ValueError for targets or weights that do not fit the trace or the loss.
         """
+        shapes = [z.shape for z in trace.Z]
         n = trace.A[0].shape[0]
+        if shapes != [(n, size) for size in self.sizes[1:]]:
+            raise ValueError(f"the trace has Z of shapes {shapes}; expected one of this network,"
+                             f" {self.sizes}: trace = network.forward(X)")  # fmt: skip
         Y = as_matrix(Y, "Y", self.dtype, self.sizes[-1])
         if Y.shape[0] != n:
             raise ValueError(f"Y has {Y.shape[0]} rows; expected {n}, as X has")
@@ -326,11 +331,21 @@ def _rebuild(sizes: list[int], activations: list[Activation], theta: Array) -> N
     return net
 
 
+def _check_dtype(dtype: Any) -> np.dtype[Any]:
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known not in (np.float32, np.float64):
+        raise ValueError(f"dtype={dtype!r} is not supported; expected 'float32' or 'float64'")
+    return known
+
+
 def _check_sizes(sizes: Sequence[int]) -> list[int]:
-    whole = [int(size) for size in sizes]
-    if len(whole) < 2 or any(a != b for a, b in zip(whole, sizes, strict=True)) or min(whole) < 1:
+    whole = [] if np.ndim(sizes) != 1 or isinstance(sizes, str) else list(sizes)
+    if len(whole) < 2 or not all(is_whole(size, 1) for size in whole):
         raise ValueError(
-            f"sizes={list(sizes)!r} is no network; expected whole numbers >= 1 for inputs, hidden"
+            f"sizes={sizes!r} is no network; expected whole numbers >= 1 for inputs, hidden"
             " layers if any, and outputs, such as [2, 3, 1]"
         )
-    return whole
+    return [int(size) for size in whole]

@@ -12,12 +12,12 @@ differ (ε inside or outside the root, momentum scaled by the rate or not), the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, TypeAlias
 
 from numpy import maximum, minimum, sign, sqrt
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, is_number
 from chainrule.names import look_up
 
 Slots: TypeAlias = tuple[Array, ...]
@@ -33,10 +33,18 @@ class Optimizer:
     full_batch: ClassVar[bool] = False  #: whether it only makes sense on all rows at once
 
     def __post_init__(self) -> None:
-        if not 0 < self.rate < float("inf"):
+        if not is_number(self.rate, above=0):
             raise ValueError(
                 f"learning rate must be a finite number > 0, got {self.rate!r}; try 0.001"
             )
+        for field in fields(self):
+            value = getattr(self, field.name)
+            share = field.name in ("decay", "beta_1", "beta_2")  # of the past that is kept
+            if field.name != "nesterov" and not (is_number(value, 0) and (value < 1 or not share)):
+                raise ValueError(
+                    f"{type(self).__name__}: {field.name}={value!r} must be a finite number >= 0"
+                    + (" and < 1" if share else "")
+                )
 
     def first_slot(self, name: str) -> float:
         """Return the value that slot `name` starts with."""

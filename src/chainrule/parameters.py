@@ -8,12 +8,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.arrays import is_number, is_whole
 from chainrule.engine import ENGINE_CHOICES, Plan
 from chainrule.losses import Loss
 from chainrule.names import nearest
@@ -40,23 +40,21 @@ class Parameter:
 
 
 def _number(low: float, high: float = np.inf, *, open_low: bool = False) -> Callable[[Any], bool]:
-    def accepts(value: Any) -> bool:
-        if isinstance(value, bool) or not isinstance(value, Real):
-            return False
-        number = float(value)
-        above = low < number if open_low else low <= number
-        return bool(np.isfinite(number)) and above and number <= high
-
-    return accepts
+    above = low if open_low else -np.inf
+    return lambda value: is_number(value, low, above=above) and bool(value <= high)
 
 
 def _whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) and value is not True and bool(value >= 1)
+    return is_whole(value, 1)
 
 
 def _is_seed(value: Any) -> bool:
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    return whole and bool(0 <= value < 2**32)
+    return is_whole(value) and bool(value < 2**32)
+
+
+def _sizes(value: Any) -> bool:
+    several = np.ndim(value) == 1 and not isinstance(value, (str, bytes))
+    return all(map(_whole, value)) if several else _whole(value)
 
 
 def _flag(value: Any) -> bool:
@@ -82,14 +80,7 @@ _FLAG = "True or False"
 PARAMETERS: dict[str, Parameter] = {
     "hidden_layer_sizes": Parameter(
         "Units of each hidden layer; () is linear, logistic or softmax regression.",
-        lambda v: (
-            _whole(v)
-            or (
-                isinstance(v, (Sequence, np.ndarray))
-                and not isinstance(v, str)
-                and all(map(_whole, v))
-            )
-        ),
+        _sizes,
         "a whole number >= 1 or a sequence of them, such as (64, 32)",
     ),
     "activation": Parameter(
@@ -183,7 +174,7 @@ PARAMETERS: dict[str, Parameter] = {
     ),
     "callbacks": Parameter(
         "Callback objects; see `chainrule.callbacks`.",
-        lambda v: v is None or isinstance(v, Sequence),
+        lambda v: v is None or (isinstance(v, Sequence) and not isinstance(v, str)),
         "None or a sequence of Callback objects",
     ),
     "engine": Parameter(
@@ -215,8 +206,10 @@ def check_parameters(given: dict[str, Any], own: dict[str, Parameter]) -> None:
         if not parameter.accepts(value):
             hint = nearest(value, parameter.names()) if isinstance(value, str) else ""
             known = f". Known: {', '.join(parameter.names())}" if parameter.names() else ""
+            given = " ".join(repr(value).split())[:100]
             raise ValueError(
-                f"{name}={value!r} is not valid{hint}; expected {parameter.expected}{known}"
+                f"{name}={given} is not valid{hint}{';' if not hint else ''} expected"
+                f" {parameter.expected}{known}"
             )
 
 

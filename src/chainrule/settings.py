@@ -15,7 +15,7 @@ class Settings:
     solver: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "constant"
-    dropout: float = 0.2
+    dropout: float = 0.4
     epochs: int = 200
     patience: int = 20
     batch_size: int = 32

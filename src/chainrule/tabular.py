@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 DEFAULT = Settings()
 MOST_INTEGER_CLASSES = 20  # whole numbers with more different values than this are numbers
-L2_ROWS = 5.0  # the penalty weighs as much as this many rows, so it fades as tables grow
+L2_ROWS = 2.0  # the penalty weighs as much as this many rows, so it fades as tables grow
 
 
 @dataclass

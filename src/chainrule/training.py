@@ -11,8 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.callbacks import BestWeights, Callback, EarlyStopping, History, Record
+from chainrule.arrays import Array, is_number, is_whole, refuse_beyond_memory
+from chainrule.callbacks import (
+    BestWeights,
+    Callback,
+    EarlyStopping,
+    History,
+    Record,
+    check_callbacks,
+)
 from chainrule.data import as_matrix, as_weights, check_targets, split
 from chainrule.engine import Data, EpochRecord, Fault, Plan, State, choose_engine
 from chainrule.lbfgs import minimise
@@ -131,7 +138,7 @@ def train(
     loop = Loop(plan, network, data, held_out, metric, History() if history is None else history)
     if patience is not None:
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
-    loop.callbacks.extend(callbacks)
+    loop.callbacks.extend(check_callbacks(callbacks))
     return loop.run(engine, n_threads)
 
 
@@ -155,6 +162,8 @@ class Loop:
     ) -> History:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
+        copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
+        refuse_beyond_memory(copies * network.theta.size, network.dtype, f"training {network}")
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
@@ -280,7 +289,7 @@ def _read_data(
             )
         X, Y, weights = validation if len(validation) == 3 else (*validation, None)
         return data, _as_data(network, X, Y, weights, loss)
-    if not isinstance(validation, (int, float)):
+    if not is_number(validation):
         raise ValueError(
             f"validation is a {type(validation).__name__}; expected a share of the rows, such as"
             " 0.1, or a tuple (X, Y) or (X, Y, weights)"
@@ -335,22 +344,14 @@ def _check_settings(
     optimizer: Optimizer | LBFGS,
     schedule: Schedule,
 ) -> None:
-    for name, value in (("epochs", settings["epochs"]), ("batch_size", batch_size)):
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name}={value!r} must be a whole number >= 1")
-    for name in ("clip_value", "clip_norm", "stop_below"):
-        if settings[name] is not None and not settings[name] > 0:
-            raise ValueError(f"{name}={settings[name]!r} must be a number > 0, or None")
-    for name in ("l1", "l2", "min_delta"):
-        if not 0 <= settings[name] < np.inf:
-            raise ValueError(f"{name}={settings[name]!r} must be a finite number >= 0")
-    patience = settings["patience"]
-    if patience is not None and not (isinstance(patience, (int, np.integer)) and patience >= 0):
-        raise ValueError(f"patience={patience!r} must be a whole number >= 0, or None")
+    """Raise ValueError for the first setting that cannot be, alone or beside the others."""
+    settings = settings | {"batch_size": batch_size}
+    for names, accepts, expected in SETTINGS:
+        for name in names:
+            if not accepts(value := settings[name]):
+                raise ValueError(f"{name}={value!r} must be {expected}")
     if settings["penalty"] and (settings["l1"] or settings["l2"]):
         raise ValueError("penalty and l1 or l2 are both given; expected one, such as penalty alone")
-    if settings["stop_rule"] not in ("mean", "every_row"):
-        raise ValueError(f"stop_rule={settings['stop_rule']!r} must be 'mean' or 'every_row'")
     if optimizer.full_batch and batch_size < n:
         raise ValueError(
             f"{type(optimizer).__name__} needs full batches, got batch_size={batch_size} for"
@@ -369,10 +370,27 @@ def _check_settings(
             )
 
 
+#: What settings of one kind may be, and that in words.
+SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (("epochs", "batch_size"), lambda v: is_whole(v, 1), "a whole number >= 1"),
+    (("seed",), is_whole, "a whole number >= 0"),
+    (("l1", "l2", "min_delta"), lambda v: is_number(v, 0), "a finite number >= 0"),
+    (
+        ("clip_value", "clip_norm", "stop_below"),
+        lambda v: v is None or is_number(v, above=0),
+        "a number > 0, or None",
+    ),
+    (("patience",), lambda v: v is None or is_whole(v), "a whole number >= 0, or None"),
+    (("stop_rule",), lambda v: v in ("mean", "every_row"), "'mean' or 'every_row'"),
+    (("penalty",), lambda v: v is None or isinstance(v, Penalty), "a Penalty, or None"),
+    (("metric",), lambda v: v is None or callable(v), "a function of (targets, outputs), or None"),
+)
+
+
 def _dropout_rates(dropout: float | Sequence[float], depth: int) -> tuple[float, ...]:
     """Return the share that drops out of what each layer is fed; inputs stay whole."""
-    hidden = [dropout] * (depth - 1) if isinstance(dropout, (int, float)) else list(dropout)
-    if len(hidden) != depth - 1 or not all(0 <= rate < 1 for rate in hidden):
+    hidden = [dropout] * (depth - 1) if np.ndim(dropout) == 0 else list(dropout)
+    if len(hidden) != depth - 1 or not all(is_number(rate, 0) and rate < 1 for rate in hidden):
         raise ValueError(
             f"dropout={dropout!r} must be a share >= 0 and < 1, or one for each of the"
             f" {depth - 1} hidden layers"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from chainrule.arrays import is_whole
 from chainrule.engine.contract import (
     Data,
     Engine,
@@ -49,7 +50,7 @@ def choose_engine(
     this installation lacks, and for a number of threads below 1.
     """
     look_up(dict.fromkeys(ENGINE_CHOICES), name, "engine")
-    if n_threads is not None and n_threads < 1:
+    if not (n_threads is None or is_whole(n_threads, 1)):
         raise ValueError(f"n_threads={n_threads!r} must be >= 1, or None for all cores")
     chosen = next(iter(ENGINES)) if name == "auto" else name
     if chosen not in ENGINES:
