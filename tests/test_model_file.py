@@ -39,7 +39,7 @@ from chainrule.activations import Activation
 from chainrule.model_file import ModelFileError, load_model, read_header, save_model
 from strategies import ELEMENTWISE, NAMES, seeds
 
-FEW = settings(max_examples=40)
+FEW = settings(max_examples=25)
 
 
 def fitted(model, X, y, steps=1):
@@ -266,6 +266,9 @@ def test_header_says_what_is_inside_and_others_read_the_weights(folder):
 
 def test_transposed_weights_are_stored_right(there_and_back):
     model = fitted(MLPClassifier((5,), max_iter=1, random_state=0), np.eye(4), [0, 1, 0, 1])
+    model.turned_ = np.arange(6.0).reshape(2, 3).T
+    assert same(there_and_back(model).turned_.tolist(), model.turned_.tolist())
+    del model.turned_
     model.coefs_ = [np.asfortranarray(W) for W in model.coefs_]
     assert (there_and_back(model).coefs_[0] == model.coefs_[0]).all()
 
@@ -457,6 +460,12 @@ def test_shapes_are_compared_with_the_file(network_file, refusal):
         assert "layer.0.weights" in said
         assert len(said) < 300
 
+    def empty(d, tensors, data):
+        span = [len(data), len(data)]
+        tensors["more"] = {"dtype": "U8", "shape": [0, 2**60], "data_offsets": span}
+
+    assert "'more' of shape [0, 1152921504606846976]" in refusal(forge(network_file, empty))
+
     def sizes(d, tensors, data):
         d["network"]["sizes"] = [2**20, 2**22, 1]
 
@@ -639,7 +648,7 @@ def test_json_that_is_none(network_file, refusal, value):
     refusal(sealed(text, tensors, forged[8 + n :]), header_too=value != '"\\ud800"')
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(st.binary(max_size=300), st.integers(0, 2**64 - 1))
 def test_any_bytes_are_refused(refusal, content, length):
     refusal(content)
