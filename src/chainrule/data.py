@@ -55,10 +55,11 @@ def _as_numbers(values: Any, name: str, dtype: Any) -> Array:
         ) from None
 
 
-def refuse_odd(values: Any, name: str) -> None:
+def refuse_odd(values: Any, name: str, but: str = "") -> None:
     """Raise ValueError for values that NumPy would turn into other numbers without a word.
 
-    These are masked entries, dates and durations, imaginary parts, and records.
+    These are masked entries, dates and durations, imaginary parts, and records; those kinds of
+    dtype named in `but` may pass.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(
@@ -68,8 +69,36 @@ def refuse_odd(values: Any, name: str) -> None:
     for dtype in _dtypes(values):
         temporal = getattr(dtype, "is_temporal", None)  # Polars
         kind = "M" if temporal and temporal() else getattr(dtype, "kind", "O")
-        if kind in ODD:
+        if kind in ODD and kind not in but:
             raise ValueError(f"{ODD[kind]}: {name} has dtype {dtype}; expected real numbers")
+
+
+def refuse_mixed(labels: Any, name: str = "y") -> None:
+    """Raise ValueError for class labels of which some are missing, or text and some are not.
+
+    NumPy would make text of the numbers, or sort them not at all.
+    """
+    refuse_odd(labels, name, but="MmV")
+    if not isinstance(labels, (list, tuple)):
+        if getattr(getattr(labels, "dtype", None), "kind", "") != "O":
+            return
+        labels = np.ravel(labels).tolist()
+    if any(map(_is_gap, labels)):
+        raise ValueError(
+            f"{name} contains NaN or None; expected a label in every row: drop such rows"
+        )
+    types = {type(label) for label in labels}
+    if len(types) > 1 and any(issubclass(t, (str, bytes)) for t in types):
+        given = ", ".join(sorted(t.__name__ for t in types))
+        raise ValueError(
+            f"{name} mixes labels of the types {given}; expected one type: make all of them text"
+        )
+
+
+def _is_gap(label: Any) -> bool:
+    if isinstance(label, float):
+        return label != label
+    return label is None or type(label).__name__ in ("NAType", "NaTType")
 
 
 #: What NumPy casts to numbers, but shouldn't, by the letter of its dtype.
@@ -156,7 +185,9 @@ def as_weights(weights: Any, rows: int, dtype: Any) -> Array | None:
     with np.errstate(over="ignore"):
         total = vector.sum()
     if not np.finfo(vector.dtype).tiny <= total < np.inf:
-        raise ValueError(f"the sum of the weights is {total:g}; expected weights about 1: scale them")
+        raise ValueError(
+            f"the sum of the weights is {total:g}; expected weights about 1: scale them"
+        )
     return vector
 
 

@@ -16,7 +16,8 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from chainrule.activations import get_activation
 from chainrule.arrays import Array
-from chainrule.fitting import MLP, store, trains_in_steps
+from chainrule.data import refuse_mixed
+from chainrule.fitting import MLP, refuse_infinite, store, trains_in_steps
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss, get_loss
 from chainrule.parameters import PARAMETERS, Parameter, describe
 
@@ -85,24 +86,31 @@ class MLPClassifier(ClassifierMixin, MLP):
         """Train for one more epoch; `classes` names all labels at the first call."""
         return self._partial_fit(X, y, sample_weight, classes)
 
+    def _look_at_targets(self, y: Any) -> None:
+        refuse_mixed(y)
+
     def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
         check_classification_targets(y)
         self._kind = "labels" if type_of_target(y).startswith("multilabel") else "classes"
         if self._kind == "labels":
             self.classes_ = np.arange(y.shape[1])
             return
+        if classes is not None:
+            refuse_mixed(classes, "classes")
         self.classes_ = np.unique(y if classes is None else classes)
         if len(self.classes_) < 2:
             raise ValueError(
-                f"y holds one class only, {self.classes_[0]!r}; expected at least two classes"
-                " to tell apart"
+                f"{'y' if classes is None else 'classes'} holds one class only,"
+                f" {self.classes_.tolist()[0]!r}; expected at least two classes to tell apart"
             )
 
     def _targets(self, y: Any) -> Array:
         if self._kind == "labels":
             return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
         if y.ndim != 1:
-            raise ValueError(f"y has shape {y.shape}; expected (n,) classes, or 0/1 labels")
+            raise ValueError(
+                f"y has shape {y.shape}; expected (n,) classes, or (n, outputs) labels 0 and 1"
+            )
         if new := sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist())):
             raise ValueError(
                 f"y holds class {new[0]!r}, which is not among the known classes"
@@ -177,6 +185,12 @@ def _regression_losses() -> list[str]:
     return sorted(name for name in LOSSES if not name.endswith("cross_entropy"))
 
 
+def _numbers(y: Any) -> Array:
+    if hasattr(y, "toarray"):
+        raise TypeError("y is a sparse matrix; expected a dense array: y.toarray()")
+    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+
+
 class MLPRegressor(RegressorMixin, MLP):
     __doc__ = f"""Predict one number or several with a fully connected network.
 
@@ -220,19 +234,23 @@ class MLPRegressor(RegressorMixin, MLP):
         store(self, locals())
 
     def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
-        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        Y = _numbers(y)
         self.y_mean_, self.y_scale_ = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
         if self.scale_y == "standard":
             if self._loss_and_output()[1] != "identity":
                 raise ValueError(
                     f"scale_y='standard' does not fit loss={self.loss!r}; take scale_y='none'"
                 )
-            self.y_mean_ = np.average(Y, axis=0, weights=weights)
-            spread = np.sqrt(np.average((Y - self.y_mean_) ** 2, axis=0, weights=weights))
+            # On Y / 2^k with |Y| < 2^k: the squares of 1e200 and of 1e-200 have no float.
+            k = np.frexp(np.abs(Y).max(axis=0))[1]
+            small = np.ldexp(Y, -k)
+            mean = np.average(small, axis=0, weights=weights)
+            spread = np.sqrt(np.average((small - mean) ** 2, axis=0, weights=weights))
+            self.y_mean_, spread = np.ldexp(mean, k), np.ldexp(spread, k)
             self.y_scale_ = np.where(spread > 0, spread, 1.0)
 
     def _targets(self, y: Any) -> Array:
-        Y = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+        Y = _numbers(y)
         if Y.shape[1] != len(self.y_mean_):
             raise ValueError(f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}")
         return np.asarray((Y - self.y_mean_) / self.y_scale_)
@@ -247,7 +265,9 @@ class MLPRegressor(RegressorMixin, MLP):
     def predict(self, X: Any) -> Array:
         """Return the predicted number of each row (n,), or numbers (n, outputs)."""
         outputs = self._trace(X).A[-1]
-        Y = outputs * self.y_scale_.astype(outputs.dtype) + self.y_mean_.astype(outputs.dtype)
+        with np.errstate(over="ignore"):
+            Y = outputs * self.y_scale_.astype(outputs.dtype) + self.y_mean_.astype(outputs.dtype)
+        refuse_infinite(Y)
         return Y[:, 0] if Y.shape[1] == 1 else Y
 
     def __sklearn_tags__(self) -> Any:

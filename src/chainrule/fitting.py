@@ -16,8 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
 from chainrule.arrays import Array
-from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record
-from chainrule.data import as_weights, check_targets
+from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record, check_callbacks
+from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate
@@ -50,6 +50,10 @@ class MLP(BaseEstimator):
     _epoch: int
     _seed: int
 
+    def _look_at_targets(self, y: Any) -> None:
+        """Refuse, before scikit-learn converts it, a y that would change in silence."""
+        refuse_odd(y, "y")
+
     def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
         """Learn what turns y into targets: classes, or mean and scale."""
         raise NotImplementedError
@@ -81,6 +85,11 @@ class MLP(BaseEstimator):
         network = self._network(X, Y, seed, goes_on)
         train, held_out = Data(X, Y, weights), None
         if eval_set is not None:
+            if not isinstance(eval_set, (tuple, list)) or len(eval_set) not in (2, 3):
+                raise ValueError(
+                    f"eval_set is a {type(eval_set).__name__}; expected a pair (X, y), or three:"
+                    " (X, y, sample_weight)"
+                )
             X, y, sample_weight = (*eval_set, None)[:3]
             held_out = Data(*self._validate(X, y, sample_weight, learn=False))
         elif self.early_stopping:
@@ -137,17 +146,20 @@ class MLP(BaseEstimator):
         self, X: Any, y: Any, sample_weight: Any, learn: bool, classes: Any = None
     ) -> tuple[Any, Array, Array | None]:
         """Return X, targets (n, outputs) and weights, checked and of one dtype."""
-        X, y = validate_data(
-            self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-            dtype=(np.float64, np.float32), reset=learn,
-        )  # fmt: skip
-        X = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
-        weights = as_weights(sample_weight, X.shape[0], X.dtype)
-        if learn:
-            self._learn_targets(y, weights, classes)
-        Y = np.ascontiguousarray(self._targets(y), dtype=X.dtype)
+        refuse_odd(X, "X")
+        self._look_at_targets(y)
+        with in_one_line():
+            X, y = validate_data(
+                self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
+                dtype=(np.float64, np.float32), reset=learn,
+            )  # fmt: skip
+            X = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
+            if y.ndim == 2 and y.shape[1] == 1:
+                y = column_or_1d(y, warn=True)
+            weights = as_weights(sample_weight, X.shape[0], X.dtype)
+            if learn:
+                self._learn_targets(y, weights, classes)
+            Y = np.ascontiguousarray(self._targets(y), dtype=X.dtype)
         check_targets(self._loss_and_output()[0], Y)
         return X, Y, weights
 
@@ -179,7 +191,7 @@ class MLP(BaseEstimator):
         except ValueError as error:
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r} of {n} rows cannot be held out:"
-                f" {str(error).splitlines()[0]} Give more rows or set early_stopping=False"
+                f" {str(error).splitlines()[0][:200]}: give more rows or set early_stopping=False"
             ) from None
         if len(sides[1]) < 2:
             raise ValueError(
@@ -205,7 +217,7 @@ class MLP(BaseEstimator):
         loop = Loop(plan, network, train, held_out, metric, History())
         loop.best.monitor = self.monitor if held_out is not None else "loss"
         loop.restore_best = self.early_stopping
-        loop.callbacks.extend(self.callbacks or ())
+        loop.callbacks.extend(check_callbacks(self.callbacks or ()))
         if self.verbose:
             loop.callbacks.append(OnEpoch(_print_epoch))
         return loop
@@ -246,16 +258,31 @@ class MLP(BaseEstimator):
 
     def _trace(self, X: Any) -> Trace:
         check_is_fitted(self, "coefs_")
-        X = validate_data(
-            self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
-        )
-        with np.errstate(over="ignore"):
-            return propagate(fitted_layers(self), X)
+        refuse_odd(X, "X")
+        with in_one_line():
+            X = validate_data(
+                self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            trace = propagate(fitted_layers(self), X)
+        refuse_infinite(trace.A[-1])
+        return trace
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def refuse_infinite(outputs: Array) -> None:
+    """Raise ValueError for predictions (n, outputs) of which one is no finite number."""
+    finite = np.isfinite(outputs).all(axis=1)
+    if not finite.all():
+        raise ValueError(
+            f"the prediction for row {int(finite.argmin())} of X is not a finite number, as for"
+            f" {int((~finite).sum())} rows in all; expected numbers as large as those in fit:"
+            " scale or drop these rows"
+        )
 
 
 def fitted_layers(estimator: Any) -> list[Dense]:

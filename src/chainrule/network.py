@@ -15,7 +15,7 @@ textbook numbers layers from 1 and writes a sample as a column; this is the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -342,7 +342,7 @@ def _check_dtype(dtype: Any) -> np.dtype[Any]:
 
 
 def _check_sizes(sizes: Sequence[int]) -> list[int]:
-    whole = [] if np.ndim(sizes) != 1 or isinstance(sizes, str) else list(sizes)
+    whole = list(sizes) if isinstance(sizes, Iterable) else []
     if len(whole) < 2 or not all(is_whole(size, 1) for size in whole):
         raise ValueError(
             f"sizes={sizes!r} is no network; expected whole numbers >= 1 for inputs, hidden"

@@ -53,7 +53,9 @@ def _is_seed(value: Any) -> bool:
 
 
 def _sizes(value: Any) -> bool:
-    several = np.ndim(value) == 1 and not isinstance(value, (str, bytes))
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     return all(map(_whole, value)) if several else _whole(value)
 
 
@@ -206,9 +208,9 @@ def check_parameters(given: dict[str, Any], own: dict[str, Parameter]) -> None:
         if not parameter.accepts(value):
             hint = nearest(value, parameter.names()) if isinstance(value, str) else ""
             known = f". Known: {', '.join(parameter.names())}" if parameter.names() else ""
-            given = " ".join(repr(value).split())[:100]
+            shown = " ".join(repr(value).split())[:100]
             raise ValueError(
-                f"{name}={given} is not valid{hint}{';' if not hint else ''} expected"
+                f"{name}={shown} is not valid{hint}{' Expected' if hint else '; expected'}"
                 f" {parameter.expected}{known}"
             )
 
@@ -216,7 +218,7 @@ def check_parameters(given: dict[str, Any], own: dict[str, Parameter]) -> None:
 def hidden_layers(p: dict[str, Any]) -> tuple[list[int], list[Activation]]:
     """Return sizes and activations of the hidden layers."""
     sizes = p["hidden_layer_sizes"]
-    sizes = [int(sizes)] if isinstance(sizes, (int, np.integer)) else [int(size) for size in sizes]
+    sizes = [int(size) for size in np.atleast_1d(np.asarray(sizes, dtype=object))]
     given = p["activation"]
     names = [given] * len(sizes) if isinstance(given, (str, Activation)) else list(given)
     if len(names) != len(sizes):

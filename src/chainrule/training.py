@@ -389,7 +389,7 @@ SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 
 def _dropout_rates(dropout: float | Sequence[float], depth: int) -> tuple[float, ...]:
     """Return the share that drops out of what each layer is fed; inputs stay whole."""
-    hidden = [dropout] * (depth - 1) if np.ndim(dropout) == 0 else list(dropout)
+    hidden = [dropout] * (depth - 1) if not isinstance(dropout, Iterable) else list(dropout)
     if len(hidden) != depth - 1 or not all(is_number(rate, 0) and rate < 1 for rate in hidden):
         raise ValueError(
             f"dropout={dropout!r} must be a share >= 0 and < 1, or one for each of the"

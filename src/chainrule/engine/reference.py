@@ -27,7 +27,7 @@ from chainrule.network import (
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import dropout_mask
 
-SMALL_STEP = 1e8  # flops; below, a second thread costs more than it brings, most on a busy machine
+SMALL_STEP = 1e9  # flops; below, OpenBLAS threads waiting for a busy core cost more than they bring
 
 
 class ReferenceEngine:
