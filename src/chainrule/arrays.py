@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from numbers import Integral, Real
+import sys
+from numbers import Real
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -34,15 +35,17 @@ def is_number(value: Any, low: float = -math.inf, *, above: float = -math.inf) -
     >>> is_number(0.5), is_number(0, above=0), is_number(True), is_number("1")
     (True, False, False, False)
     """
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    largest = np.finfo(np.float64).max
-    return bool(low <= value and above < value and -largest <= value <= largest)
+    number: Any = value
+    largest = sys.float_info.max  # a whole number may be beyond it
+    return bool(low <= number and above < number and -largest <= number <= largest)
 
 
 def is_whole(value: Any, low: int = 0) -> bool:
     """Tell whether `value` is a whole number, Python's or NumPy's, no smaller than `low`."""
-    return isinstance(value, Integral) and not isinstance(value, bool) and bool(value >= low)
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    return whole and bool(value >= low)
 
 
 def memory() -> float:

@@ -29,7 +29,7 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
         matrix = sparse.csr_array(values, dtype=dtype)
         stored = matrix.data
     else:
-        stored = matrix = _as_numbers(values, name, dtype)
+        stored = matrix = as_numbers(values, name, dtype)
     if matrix.ndim != 2:
         hint = f"; reshape a single column with {name}.reshape(-1, 1)" if matrix.ndim == 1 else ""
         raise ValueError(f"{name} has shape {matrix.shape}; expected two dimensions{hint}")
@@ -44,14 +44,16 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     return matrix
 
 
-def _as_numbers(values: Any, name: str, dtype: Any) -> Array:
+def as_numbers(
+    values: Any, name: str, dtype: Any, expected: str = "rows of numbers, each of the same length"
+) -> Array:
+    """Return `values` as an array of `dtype`; raise ValueError where one is no number."""
     try:
         with np.errstate(over="ignore"):  # what is beyond `dtype` is refused as infinite
             return np.asarray(values, dtype=dtype, order="C")
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(
-            f"{name} cannot be read as numbers ({_first_line(error)}); expected rows of numbers,"
-            " each of the same length"
+            f"{name} cannot be read as numbers ({_first_line(error)}); expected {expected}"
         ) from None
 
 
@@ -62,9 +64,10 @@ def refuse_odd(values: Any, name: str, but: str = "") -> None:
     dtype named in `but` may pass.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        masked = int(np.ma.getmaskarray(values).sum())
         raise ValueError(
-            f"{name} is an array with {np.ma.count_masked(values)} masked entries, which would be"
-            f" read as if they were not; fill them, as in {name}.filled(0), or drop their rows"
+            f"{name} is an array with {masked} masked entries, which would be read as if they were"
+            f" not; fill them, as in {name}.filled(0), or drop their rows"
         )
     for dtype in _dtypes(values):
         temporal = getattr(dtype, "is_temporal", None)  # Polars
@@ -143,22 +146,29 @@ def in_one_line() -> Iterator[None]:
         text = re.sub(r"\s*array=.*\n(?=Reshape)", " ", text, flags=re.DOTALL)
         if "contains NaN" in text:
             text = text.splitlines()[0]
-        raise kind(f"{' '.join(text.split())[:400]}{_advice(text)}") from None
+        raise kind(f"{' '.join(text.split()).rstrip('.')[:300]}{_advice(text)}") from None
 
 
 def _advice(text: str) -> str:
-    return next((advice for words, advice in ADVICE.items() if words in text), "")
+    return next((f"; {advice}" for words, advice in ADVICE.items() if text.startswith(words)), "")
 
 
-#: What to do about errors of NumPy and scikit-learn that do not say so, by words they hold.
+#: What to do about errors of NumPy and scikit-learn that do not say so, by their first words.
 ADVICE = {
-    "Input X contains NaN": " Fill or drop such values, or encode the table with TableEncoder",
-    "contains NaN": " Drop the rows that have no target",
-    "contains infinity": " Replace or drop such values",
-    "could not convert": "; expected numbers: encode text with TableEncoder",
-    "could not be promoted": " Encode the table with TableEncoder",
-    "too large to convert": "; expected numbers below 1.8e308",
-    "inconsistent numbers of samples": "; give as many rows of X as of y",
+    "Input X contains NaN": "fill or drop such values, or encode the table with TableEncoder",
+    "Input y contains NaN": "drop the rows that have no target",
+    "Input contains NaN": "drop the rows that have no target",
+    "Input X contains infinity": "replace or drop such values",
+    "Input y contains infinity": "drop such rows",
+    "Found input variables with inconsistent": "give as many rows of X as of y",
+    "Found array with 0": "give at least one row and one column",
+    "Found array with dim": "reshape it to (n, columns)",
+    "Unknown label type": "take MLPRegressor for numbers, or give labels as text or whole numbers",
+    "could not convert": "expected numbers: encode text with TableEncoder",
+    "float() argument": "expected rows of numbers: encode other things with TableEncoder",
+    "int too large": "expected numbers below 1.8e308",
+    "setting an array element": "give rows of the same length",
+    "The DType": "expected numbers: encode other things with TableEncoder",
 }
 
 
@@ -175,7 +185,7 @@ def as_weights(weights: Any, rows: int, dtype: Any) -> Array | None:
     if weights is None:
         return None
     refuse_odd(weights, "weights")
-    vector = _as_numbers(weights, "weights", dtype)
+    vector = as_numbers(weights, "weights", dtype, "one number per row")
     if vector.shape != (rows,):
         raise ValueError(f"weights have shape {vector.shape}; expected ({rows},), one per row")
     if not np.isfinite(vector).all() or (vector < 0).any():

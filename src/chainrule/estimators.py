@@ -16,7 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 
 from chainrule.activations import get_activation
 from chainrule.arrays import Array
-from chainrule.data import refuse_mixed
+from chainrule.data import as_numbers, refuse_mixed
 from chainrule.fitting import MLP, refuse_infinite, store, trains_in_steps
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss, get_loss
 from chainrule.parameters import PARAMETERS, Parameter, describe
@@ -188,7 +188,8 @@ def _regression_losses() -> list[str]:
 def _numbers(y: Any) -> Array:
     if hasattr(y, "toarray"):
         raise TypeError("y is a sparse matrix; expected a dense array: y.toarray()")
-    return np.asarray(y, dtype=np.float64).reshape(len(y), -1)
+    expected = "numbers; for classes take MLPClassifier"
+    return as_numbers(y, "y", np.float64, expected).reshape(len(y), -1)
 
 
 class MLPRegressor(RegressorMixin, MLP):

@@ -189,9 +189,10 @@ class MLP(BaseEstimator):
                 np.arange(n), test_size=self.validation_fraction, stratify=strata, random_state=rng
             )
         except ValueError as error:
+            why = str(error).splitlines()[0][:200].rstrip(".")
             raise ValueError(
                 f"validation_fraction={self.validation_fraction!r} of {n} rows cannot be held out:"
-                f" {str(error).splitlines()[0][:200]}: give more rows or set early_stopping=False"
+                f" {why}: give more rows or set early_stopping=False"
             ) from None
         if len(sides[1]) < 2:
             raise ValueError(

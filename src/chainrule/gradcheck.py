@@ -145,8 +145,9 @@ def check_gradients(
         raise ValueError(f"seed={seed!r} must be a whole number >= 0")
     net = network.copy("float64")
     loss = get_loss(loss)
-    trace = net.forward(X)
-    grads = net.backward(trace, Y, loss, weights=weights, penalty=penalty)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+        trace = net.forward(X)
+        grads = net.backward(trace, Y, loss, weights=weights, penalty=penalty)
     if directions is None and net.theta.size > max_parameters:
         directions = 20
 

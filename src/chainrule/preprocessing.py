@@ -21,6 +21,7 @@ from chainrule.columns import (
     read_series,
     settled,
 )
+from chainrule.data import in_one_line
 from chainrule.features import KINDS, SCALINGS, Category, Settings
 from chainrule.names import look_up, nearest
 
@@ -283,7 +284,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """Every column of the table to fit; remember their names and number."""
         frame = as_frame(X)
         if frame is None:
-            columns = array_columns(validate_data(self, as_array(X), **ARRAY))
+            with in_one_line():
+                columns = array_columns(validate_data(self, as_array(X), **ARRAY))
             return columns, [None] * len(columns)
         names = names_of(frame)
         self._remember(names)
@@ -304,7 +306,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             (i, record) for i, record in enumerate(self.columns_) if record["kind"] != "dropped"
         ]
         if frame is None:
-            columns = array_columns(validate_data(self, as_array(X), reset=False, **ARRAY))
+            with in_one_line():
+                columns = array_columns(validate_data(self, as_array(X), reset=False, **ARRAY))
             yield from ((record, columns[i]) for i, record in used)
             return
         names = names_of(frame)
