@@ -20,7 +20,9 @@ from .losses import Loss as Loss
 from .losses import Poisson as Poisson
 from .losses import Quantile as Quantile
 from .losses import SquaredError as SquaredError
+from .model_file import ModelFileError as ModelFileError
 from .model_file import load_model as load_model
+from .model_file import read_header as read_header
 from .model_file import save_model as save_model
 from .network import Gradients as Gradients
 from .network import Network as Network
