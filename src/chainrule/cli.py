@@ -7,12 +7,11 @@ failed, 2 for wrong usage, 130 for Ctrl-C.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,8 +20,17 @@ import typer
 from chainrule import __version__
 from chainrule.activations import ACTIVATIONS
 from chainrule.engine import ENGINE_CHOICES
-from chainrule.names import look_up
 from chainrule.optimizers import OPTIMIZERS
+from chainrule.options import (
+    dropout_of,
+    known,
+    one_of,
+    rate_of,
+    seed_of,
+    sizes_of,
+    validation_of,
+    whole,
+)
 from chainrule.schedules import SCHEDULES
 from chainrule.settings import Settings
 
@@ -36,44 +44,10 @@ app = typer.Typer(
     name="chainrule",
     help="Train fully connected networks on tables, and see every derivative checked.",
     epilog="Add --debug to any command to see a traceback. Start with: chainrule demo",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-
-def _one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
-    """Return a parser that accepts the names of a table as it is when the command runs."""
-
-    def parse(name: str) -> str:
-        names = table if isinstance(table, Mapping) else dict.fromkeys(table)
-        try:
-            look_up(names, name, option)
-        except ValueError as error:
-            raise typer.BadParameter(str(error)) from None
-        return name
-
-    parse.__name__ = "NAME"
-    return parse
-
-
-def _known(table: Mapping[str, Any]) -> str:
-    return f"One of {', '.join(table)}."
-
-
-def _sizes(text: str) -> tuple[int, ...]:
-    """Read 64,32 as (64, 32), and an empty text as no hidden layer."""
-    try:
-        sizes = tuple(int(part) for part in text.split(",")) if text.strip() else ()
-    except ValueError:
-        sizes = (0,)
-    if any(size < 1 or size > 10**6 for size in sizes):
-        raise typer.BadParameter(f"--hidden={text!r}; expected whole numbers such as 64,32, or ''")
-    return sizes
-
-
-_sizes.__name__ = "SIZES"
 
 Table = Annotated[str, typer.Argument(help="CSV (gzip too) or Parquet file; - is standard input.")]
 Model = Annotated[Path, typer.Argument(help="A .chainrule file.")]
@@ -91,52 +65,67 @@ def train(
     task: Annotated[
         str | None,
         typer.Option(
-            parser=_one_of(("class", "number"), "--task"),
+            parser=one_of(("class", "number"), "--task"),
             metavar="class|number",
             help="What the target is; found out by default.",
         ),
     ] = None,
     hidden: Annotated[
-        Any, typer.Option(parser=_sizes, help="Units of each hidden layer; '' for none.")
+        Any, typer.Option(parser=sizes_of, help="Units of each hidden layer; '' for none.")
     ] = HIDDEN,
     activation: Annotated[
         str,
-        typer.Option(parser=_one_of(ACTIVATIONS, "--activation"), help=_known(ACTIVATIONS)),
+        typer.Option(parser=one_of(ACTIVATIONS, "--activation"), help=known(ACTIVATIONS)),
     ] = DEFAULT.activation,
     solver: Annotated[
         str,
-        typer.Option(parser=_one_of(OPTIMIZERS, "--solver"), help=_known(OPTIMIZERS)),
+        typer.Option(parser=one_of(OPTIMIZERS, "--solver"), help=known(OPTIMIZERS)),
     ] = DEFAULT.solver,
     schedule: Annotated[
         str,
-        typer.Option(parser=_one_of(SCHEDULES, "--schedule"), help=_known(SCHEDULES)),
+        typer.Option(parser=one_of(SCHEDULES, "--schedule"), help=known(SCHEDULES)),
     ] = DEFAULT.schedule,
     learning_rate: Annotated[
-        float, typer.Option(help="Where the schedule starts.")
+        float,
+        typer.Option(
+            parser=rate_of,
+            help="Where the schedule starts.",
+        ),
     ] = DEFAULT.learning_rate,
     dropout: Annotated[
-        float, typer.Option(help="Share of hidden units to drop; lbfgs drops none.")
+        float,
+        typer.Option(parser=dropout_of, help="Share of hidden units to drop; lbfgs drops none."),
     ] = DEFAULT.dropout,
-    epochs: Annotated[int, typer.Option(min=1, help="Most passes over the rows.")] = DEFAULT.epochs,
+    epochs: Annotated[
+        int, typer.Option(parser=whole("--epochs"), help="Most passes over the rows.")
+    ] = DEFAULT.epochs,
     patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without better validation loss to wait.")
+        int,
+        typer.Option(
+            parser=whole("--patience"), help="Epochs without better validation loss to wait."
+        ),
     ] = DEFAULT.patience,
-    batch_size: Annotated[int, typer.Option(min=1, help="Rows per update.")] = DEFAULT.batch_size,
+    batch_size: Annotated[
+        int, typer.Option(parser=whole("--batch-size"), help="Rows per update.")
+    ] = DEFAULT.batch_size,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same model.")
+        int, typer.Option(parser=seed_of, help="Same seed, same model.")
     ] = DEFAULT.seed,
     validation: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of rows to hold out; 0 for none.")
+        float,
+        typer.Option(parser=validation_of, help="Share of rows to hold out; 0 for none."),
     ] = DEFAULT.validation,
     engine: Annotated[
         str,
         typer.Option(
-            parser=_one_of(ENGINE_CHOICES, "--engine"),
+            parser=one_of(ENGINE_CHOICES, "--engine"),
             metavar="NAME",
             help="auto, native or reference.",
         ),
     ] = DEFAULT.engine,
-    threads: Annotated[int | None, typer.Option(min=1, help="Most cores to use.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(parser=whole("--threads"), help="Most cores to use.")
+    ] = None,
     report: Annotated[
         Path | None, typer.Option(help="Folder for pictures and numbers; by default MODEL-report.")
     ] = None,
@@ -167,15 +156,13 @@ def _train(
 
     stem = Path(table).name.split(".")[0] if table != "-" else "stdin"
     output = output or Path(f"{stem or 'model'}.chainrule")
-    report = report or output.with_name(f"{output.stem}-report")
+    report = report or output.parent / f"{output.stem}-report"
     _check_outputs(table, output, report, force)
     frame = read_table(table)
     say = _teller(as_json)
     say(f"{table}: {frame.height} rows, {frame.width} columns")
     progress = ProgressBar(settings.epochs, quiet=as_json)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is in stop_reason_, told below
-        model = tabular.train_table(frame, target, settings, [progress])
+    model = tabular.train_table(frame, target, settings, [progress])
     for note in model.notes:
         say(note)
     _tell_scores(model, say, "validation")
@@ -186,7 +173,7 @@ def _train(
     if as_json:
         print(to_json(summary(model) | {"model": str(output), "report": str(report)}))
     if model.network.stop_reason_.startswith("interrupted"):
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(f"interrupted; the best weights so far are in {output}")
 
 
 @app.command()
@@ -204,6 +191,7 @@ def predict(
 
     if output is not None:
         _refuse_same(table, output)
+        _refuse_same(str(model), output)
     frame, notes = tabular.predict_table(tabular.TableModel.load(model), read_table(table))
     for note in notes:
         _warn(note)
@@ -258,19 +246,24 @@ def inspect(model: Model, as_json: Json = False) -> None:
 def check(
     model: Model,
     table: Table,
-    rows: Annotated[int, typer.Option(min=1, help="How many rows to take the cost over.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Chooses the rows and the directions.")] = 0,
+    rows: Annotated[
+        int, typer.Option(parser=whole("--rows"), help="How many rows to take the cost over.")
+    ] = 20,
+    seed: Annotated[
+        int, typer.Option(parser=seed_of, help="Chooses the rows and the directions.")
+    ] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare the model's derivatives with finite differences on real rows."""
     from dataclasses import asdict
 
     from chainrule import tabular
+    from chainrule.report import to_json
     from chainrule.tables import read_table
 
     trained = tabular.TableModel.load(model)
     result = tabular.check_table(trained, read_table(table), rows, seed)
-    print(json.dumps(asdict(result) | {"passed": result.passed}) if as_json else result)
+    print(to_json(asdict(result) | {"passed": result.passed}) if as_json else result)
     if not result.passed:
         raise typer.Exit(1)
 
@@ -284,16 +277,22 @@ def demo(
     """Do all of it on data that ships with the package: penguins and handwritten digits."""
     from chainrule.demo import run_demo
 
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another folder: --folder DIR")
     run_demo(folder)
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
         print(f"chainrule {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise UsageError("No command is given; expected one of those above.")
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
@@ -316,6 +315,8 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
     from chainrule.files import refuse_overwrite
 
     _refuse_same(table, output)
+    if output.is_dir():
+        raise IsADirectoryError(f"output {output} is a folder; name a file in it: --output FILE")
     if not output.parent.is_dir():
         raise FileNotFoundError(
             f"folder {output.parent} does not exist; create it or write elsewhere"
@@ -337,18 +338,30 @@ def main() -> None:
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
     try:
-        sys.exit(app(arguments, standalone_mode=False) or 0)
-    except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130, debug)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # commands say what a user should know
+            code = app(arguments, standalone_mode=False) or 0
+            sys.stdout.flush()  # here, where a closed pipe is caught
+        sys.exit(code)
+    except (KeyboardInterrupt, typer.Abort) as error:
+        _fail(str(error) or "interrupted", 130, debug)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except UsageError as error:
-        _fail(f"{error.format_message()} See: chainrule --help", 2, debug)
-    except MemoryError:
-        _fail("out of memory; take fewer rows or a smaller network", 1, debug)
-    except (ValueError, OSError) as error:
+        text = str(error) if str(error).startswith("--") else error.format_message()
+        _fail(f"{text.rstrip('.')}; see: chainrule --help", 2, debug)
+    except MemoryError as error:
+        foreseen = "" if "allocate" in str(error) else str(error)  # NumPy's says nothing to do
+        _fail(foreseen or "out of memory; take fewer rows or a smaller network", 1, debug)
+    except OSError as error:
+        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        _fail(where, 1, debug)
+    except ValueError as error:
         _fail(str(error), 1, debug)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        _fail(f"{what}; this is a bug of chainrule: report it with what --debug shows", 1, debug)
 
 
 def _fail(message: str, code: int, debug: bool) -> None:

@@ -163,12 +163,24 @@ def _parsed(column: Column, wanted: str) -> NDArray[np.float64]:
         if narrow.kind == "number" and wanted == "flag":
             return np.asarray(as_kind(narrow, wanted))
         if narrow.kind != wanted:
-            _refuse_kind(column, wanted, texts.drop_nulls()[0])
+            _refuse_kind(column, wanted, _odd_one(texts.drop_nulls(), wanted))
         return np.asarray(narrow.values)
     failed = np.isnan(values) & ~column.missing
     if failed.any():
         _refuse_kind(column, wanted, texts[int(np.argmax(failed))])
     return values
+
+
+def _odd_one(texts: pl.Series, wanted: str) -> Any:
+    """The first of the first thousand different texts that is not `wanted`."""
+    different = texts.unique(maintain_order=True).head(1000)
+    singly = (settled(Column("", "text", different[i : i + 1])) for i in range(len(different)))
+    for one, text in zip(singly, different, strict=True):
+        if one.kind != wanted and not (
+            wanted == "flag" and one.kind == "number" and one.values[0] in (0, 1)
+        ):
+            return text
+    return texts[0]
 
 
 def _refuse_kind(column: Column, wanted: str, value: str | None) -> NoReturn:

@@ -247,14 +247,21 @@ class MLPRegressor(RegressorMixin, MLP):
             small = np.ldexp(Y, -k)
             mean = np.average(small, axis=0, weights=weights)
             spread = np.sqrt(np.average((small - mean) ** 2, axis=0, weights=weights))
-            self.y_mean_, spread = np.ldexp(mean, k), np.ldexp(spread, k)
-            self.y_scale_ = np.where(spread > 0, spread, 1.0)
+            self.y_mean_ = np.ldexp(mean, k)
+            self.y_scale_ = np.where(spread > 0, np.maximum(np.ldexp(spread, k), 5e-324), 1.0)
 
     def _targets(self, y: Any) -> Array:
         Y = _numbers(y)
         if Y.shape[1] != len(self.y_mean_):
             raise ValueError(f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}")
-        return np.asarray((Y - self.y_mean_) / self.y_scale_)
+        with np.errstate(over="ignore"):
+            scaled = (Y - self.y_mean_) / self.y_scale_
+        if not np.isfinite(scaled).all():
+            raise ValueError(
+                f"y holds {Y.min():g} and {Y.max():g}, whose distance has no float64; expected"
+                " smaller numbers: divide them by a power of ten"
+            )
+        return np.asarray(scaled)
 
     def _loss_and_output(self) -> tuple[Loss, str]:
         loss = get_loss(self.loss)

@@ -17,8 +17,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("xyzzy", ["relu", "tanh"])
     ''
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    names = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), list(names), n=1, cutoff=0.5)
+    return f"; did you mean {names[close[0]]!r}?" if close else ""
 
 
 def look_up(table: Mapping[str, Entry], name: object, parameter: str) -> Entry:

@@ -356,6 +356,6 @@ def _refuse_lacking(wanted: list[str], given: list[str]) -> None:
     if lacking:
         shown = ", ".join(map(repr, lacking[:5])) + (", …" if len(lacking) > 5 else "")
         raise ValueError(
-            f"the table lacks column {shown}{nearest(lacking[0], given)}; the encoder was fitted "
-            "with it"
+            f"the table lacks column {shown}{nearest(lacking[0], given) or '.'} Give every column "
+            "that the encoder was fitted with"
         )

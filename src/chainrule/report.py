@@ -7,7 +7,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from chainrule import __version__, plots
+import numpy as np
+
+from chainrule import __version__, look, plots
 from chainrule.callbacks import Record
 from chainrule.files import write_whole
 from chainrule.tabular import TableModel
@@ -50,6 +52,9 @@ def draw_answers(model: TableModel) -> dict[str, Any]:
     if model.truth is None:
         return {}
     if model.task == "number":
+        pairs = look.finite_or_nan(np.stack([model.truth, model.predicted]))
+        if np.isnan(pairs).any(axis=0).all():  # too large to be drawn
+            return {}
         axes = plots.plot_prediction(model.truth, model.predicted, name=model.target)
         return {"prediction.png": axes}
     labels = model.network.classes_.tolist()

@@ -109,6 +109,7 @@ def train_table(
     if settings.task is None:
         notes.insert(0, _explain_task(y, target, task))
     X = frame.drop(target)
+    _refuse_infinite(X)
     train, held = _split(y, task, target, settings)
     encoder = TableEncoder().fit(X[train])
     network = _estimator(task, settings, len(train), callbacks)
@@ -142,8 +143,7 @@ def evaluate_table(model: TableModel, frame: pl.DataFrame) -> TableModel:
     """Return the model with truth, predictions and scores on the rows of `frame`."""
     frame, notes = _with_target(frame, model.target)
     X = frame.drop(model.target)
-    y, _ = read_target(frame[model.target].to_numpy(), model.target, model.task)
-    y = _as_known(y, model)
+    y = _known_target(frame, model)
     encoded = model.encoder.transform(X)
     result = TableModel(model.pipeline, model.target, model.task, [*notes, *_oddities(model, X)])
     result.truth, result.predicted = y, model.network.predict(encoded)
@@ -154,7 +154,7 @@ def evaluate_table(model: TableModel, frame: pl.DataFrame) -> TableModel:
 def check_table(model: TableModel, frame: pl.DataFrame, rows: int, seed: int) -> GradientReport:
     """Check the gradients of the model's network on some real rows."""
     frame, _ = _with_target(frame, model.target)
-    y, _ = read_target(frame[model.target].to_numpy(), model.target, model.task)
+    y = _known_target(frame, model)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(y))[:rows])
     X = model.encoder.transform(frame.drop(model.target)[chosen])
     layers = fitted_layers(model.network)
@@ -162,7 +162,7 @@ def check_table(model: TableModel, frame: pl.DataFrame, rows: int, seed: int) ->
     net = Network(sizes, [layer.activation for layer in layers], initializers="zeros")
     for mine, fitted in zip(net.layers, layers, strict=True):
         mine.W[:], mine.b[:] = fitted.W, fitted.b
-    Y = model.network._targets(_as_known(y[chosen], model))
+    Y = model.network._targets(y[chosen])
     loss, _ = model.network._loss_and_output()
     penalty = Penalty(alpha=model.network.alpha)
     return check_gradients(net, X, Y, loss=loss, penalty=penalty, seed=seed)
@@ -173,27 +173,58 @@ def read_target(values: NDArray[Any], name: str, task: str | None) -> tuple[NDAr
 
     Text and true/false are classes; so are whole numbers with at most 20 different values, if
     ten rows share each on average. `task` overrides.
+
+    Raises ValueError, in one sentence, for a target from which nothing can be learnt.
     """
     distinct = np.unique(values.astype(str)) if values.dtype == object else np.unique(values)
     is_number = np.issubdtype(values.dtype, np.number)
-    if is_number and not np.isfinite(values).all():
-        raise ValueError(f"target {name!r} holds infinite values; replace or drop those rows")
-    if values.dtype.kind in "Mm":
-        raise ValueError(f"target {name!r} holds dates or durations; expected classes or numbers")
     if task is None:
         whole = is_number and (values == np.floor(values)).all()
         few = len(distinct) <= min(MOST_INTEGER_CLASSES, max(2, len(values) // 10))
         task = "class" if not is_number or (whole and few) else "number"
+    y = _convert(values, name, task)
+    n, k = len(values), len(distinct)
+    if k < 2:
+        raise ValueError(
+            f"target {name!r} is {distinct.tolist()[0]!r} in every row, so there is nothing to"
+            " learn; expected at least two different values: choose another column"
+        )
+    if task == "class" and (k == n or k > max(2, n // 2)):
+        raise ValueError(
+            f"target {name!r} has {k} different values in {n} rows: too many to be classes;"
+            " choose another column, or --task number if they are numbers"
+        )
+    return y, task
+
+
+def _convert(values: NDArray[Any], name: str, task: str) -> NDArray[Any]:
+    """Return a target as float64 numbers, or as classes: text, whole numbers or true/false."""
+    is_number = np.issubdtype(values.dtype, np.number)
+    if is_number and not np.isfinite(values).all():
+        raise ValueError(f"target {name!r} holds infinite values; replace or drop those rows")
+    if values.dtype.kind in "Mm":
+        raise ValueError(
+            f"target {name!r} holds dates or durations; expected classes or numbers: choose"
+            " another column, or write them as numbers"
+        )
     if task == "number":
         if not is_number and values.dtype != bool:
             raise ValueError(
-                f"target {name!r} holds text such as {str(values[0])!r}; expected numbers for"
-                " --task number; leave --task out, or take --task class"
+                f"target {name!r} holds text such as {str(values[0])[:40]!r}; expected numbers:"
+                " correct these rows, or train with --task class"
             )
-        if len(distinct) < 2:
-            raise ValueError(f"target {name!r} is {distinct[0]} in every row; nothing to learn")
-        return values.astype(np.float64), task
-    return _read_classes(values, distinct, name), task
+        return values.astype(np.float64)
+    if values.dtype == object:
+        return values.astype(str)
+    if values.dtype.kind != "f":
+        return values
+    whole = (values == np.floor(values)).all() and abs(values).max() < 2**53
+    return values.astype(np.int64) if whole else values.astype(str)
+
+
+def _known_target(frame: pl.DataFrame, model: TableModel) -> NDArray[Any]:
+    """Return the target of rows to measure on, in the terms that the model knows."""
+    return _as_known(_convert(frame[model.target].to_numpy(), model.target, model.task), model)
 
 
 def score_table(
@@ -213,17 +244,19 @@ def score_table(
         }
         return scores, {"accuracy": float((y == np.asarray(most, dtype=y.dtype)).mean())}
     scores = _number_scores(y, predicted)
-    return scores, _number_scores(y, np.full(len(y), seen.mean()))
+    return scores, _number_scores(y, np.full(len(y), (seen / len(seen)).sum()))
 
 
 def _number_scores(y: NDArray[Any], predicted: NDArray[Any]) -> dict[str, float]:
     from sklearn import metrics
 
+    k = int(np.frexp(max(np.abs(y).max(), np.abs(predicted).max()))[1])
+    y, predicted = np.ldexp(y, -k), np.ldexp(predicted, -k)  # the square of 1e200 has no float
     r2 = metrics.r2_score(y, predicted) if len(y) > 1 and np.ptp(y) > 0 else np.nan
     return {
         "r2": float(r2),
-        "rmse": float(np.sqrt(np.mean((y - predicted) ** 2))),
-        "mae": float(np.mean(np.abs(y - predicted))),
+        "rmse": float(np.ldexp(np.sqrt(np.mean((y - predicted) ** 2)), k)),
+        "mae": float(np.ldexp(np.mean(np.abs(y - predicted)), k)),
     }
 
 
@@ -237,7 +270,8 @@ def _with_target(frame: pl.DataFrame, target: str) -> tuple[pl.DataFrame, list[s
     if target not in frame.columns:
         known = ", ".join(frame.columns[:12]) + (", …" if frame.width > 12 else "")
         raise ValueError(
-            f"no column {target!r} in the table{nearest(target, frame.columns)} Columns: {known}"
+            f"no column {target!r} in the table{nearest(target, frame.columns) or '.'}"
+            f" Columns: {known}"
         )
     if frame.width < 2:
         raise ValueError(f"the table has no column but {target!r}; expected some to learn from")
@@ -250,26 +284,15 @@ def _with_target(frame: pl.DataFrame, target: str) -> tuple[pl.DataFrame, list[s
     return frame.filter(~gaps), notes
 
 
-def _read_classes(values: NDArray[Any], distinct: NDArray[Any], name: str) -> NDArray[Any]:
-    n, k = len(values), len(distinct)
-    if k < 2:
-        raise ValueError(
-            f"target {name!r} is {distinct[0]!r} in every row; expected at least two classes"
-        )
-    if k == n or k > max(2, n // 2):
-        raise ValueError(
-            f"target {name!r} has {k} different values in {n} rows: too many to be classes;"
-            " choose another column, or --task number if they are numbers"
-        )
-    if values.dtype == object:
-        return values.astype(str)
-    if (
-        values.dtype.kind == "f"
-        and (values == np.floor(values)).all()
-        and abs(values).max() < 2**53
-    ):
-        return values.astype(np.int64)
-    return values
+def _refuse_infinite(X: pl.DataFrame) -> None:
+    """Raise ValueError for infinite numbers, by the row that the user can look up."""
+    for column in X.iter_columns():
+        if column.dtype.is_float() and (infinite := column.is_infinite().fill_null(False)).any():
+            raise ValueError(
+                f"column {column.name!r} holds infinite numbers: {infinite.sum()}, the first in row"
+                f" {infinite.arg_max()} (counted from 0, without rows that have no target);"
+                " replace them, or leave the field empty"
+            )
 
 
 def _explain_task(y: NDArray[Any], target: str, task: str) -> str:
@@ -305,7 +328,8 @@ def _split(
     except ValueError as error:
         raise ValueError(
             f"{len(y)} rows cannot be split with --validation {share:g}:"
-            f" {str(error).splitlines()[0]} Give more rows, another share, or --validation 0"
+            f" {str(error).splitlines()[0].rstrip('.')}; give more rows, another share, or"
+            " --validation 0"
         ) from None
     return np.sort(sides[0]), np.sort(sides[1])
 
