@@ -55,7 +55,7 @@ def test_train_predict_evaluate_inspect_check(run, table, tmp_path):
     report = json.loads((tmp_path / "birds-report" / "report.json").read_text())
     assert report["scores"]["accuracy"] > 0.9 > report["baseline"]["accuracy"]
 
-    code, out, err = run("predict", "birds.chainrule", "new.csv", "-o", "answers.csv")
+    code, out, _ = run("predict", "birds.chainrule", "new.csv", "-o", "answers.csv")
     assert (code, out) == (0, "")
     answers = pl.read_csv(tmp_path / "answers.csv")
     assert answers.columns == [

@@ -28,6 +28,7 @@ from chainrule.training import Loop
 
 
 def trains_in_steps(estimator: Any) -> bool:
+    """Tell whether `partial_fit` exists; raise AttributeError, with the reason, when not."""
     if estimator.solver == "lbfgs" or isinstance(estimator.solver, LBFGS):
         raise AttributeError(
             f"partial_fit needs a solver that trains in steps, got solver={estimator.solver!r};"
@@ -101,6 +102,8 @@ class MLP(BaseEstimator):
             monitor = self.monitor if self.early_stopping else "loss"
             loop.callbacks.append(EarlyStopping(monitor, self.tol, self.n_iter_no_change, False))
         curve = self.loss_curve_ if goes_on else []
+        for name in ("_slots", "_t", "_epoch", "_seed"):  # of an earlier partial_fit
+            vars(self).pop(name, None)
         self._run(loop, None)
         self._finish(loop, network, train.n, curve, goes_on)
         if loop.history.stop_reason.startswith("reached"):
@@ -130,11 +133,8 @@ class MLP(BaseEstimator):
         loop = self._loop(network, Data(X, Y, weights), None, self._seed)
         state = State.start(loop.plan, network)
         if goes_on and hasattr(self, "_slots"):
-            state.slots, state.t, state.epoch = (
-                [s.copy() for s in self._slots],
-                self._t,
-                self._epoch,
-            )
+            state.slots = [slot.copy() for slot in self._slots]
+            state.t, state.epoch = self._t, self._epoch
         loop.last_epoch = state.epoch + 1
         curve = self.loss_curve_ if goes_on else []
         self._run(loop, state)

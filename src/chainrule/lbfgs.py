@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
@@ -16,6 +17,51 @@ from chainrule.network import Network
 from chainrule.optimizers import LBFGS
 
 
+@dataclass
+class Objective:
+    """The cost as SciPy wants it, with a record of every iteration."""
+
+    engine: Engine
+    network: Network
+    plan: Plan
+    look: Callable[[EpochRecord], bool]
+    evaluations: int = 0
+    iterations: int = 0
+    stop_reason: str = ""
+    started: float = field(default_factory=perf_counter)
+
+    def cost_and_gradient(self, theta: Array) -> tuple[float, Array]:
+        """Return cost and gradient at `theta`, which becomes the network's parameters."""
+        self.network.theta[:] = theta
+        self.evaluations += 1
+        cost, self.gradients = self.engine.cost_and_gradient()
+        self.at = theta.copy()
+        return cost, self.gradients.flat.astype(np.float64)
+
+    def after_iteration(self, intermediate_result: Any) -> None:
+        """Let the loop look at the iteration; raise StopIteration, as SciPy asks, to stop."""
+        if not np.array_equal(self.at, intermediate_result.x):  # the line search looked further
+            self.cost_and_gradient(intermediate_result.x)
+        self.iterations += 1
+        record = EpochRecord(
+            epoch=self.iterations,
+            updates=self.evaluations,
+            loss=float(intermediate_result.fun),
+            worst_row=0.0,
+            rate=float("nan"),
+            layer_gradient_norms=layer_norms(self.gradients),
+            seconds=perf_counter() - self.started,
+        )
+        self.started = perf_counter()
+        if self.look(record):
+            self.stop_reason = "a callback stopped it"
+        elif self.plan.reached(record):
+            below = self.plan.stop_below
+            self.stop_reason = f"loss fell below {below:g} ({self.plan.stop_rule})"
+        if self.stop_reason:
+            raise StopIteration
+
+
 def minimise(
     engine: Engine, network: Network, plan: Plan, look: Callable[[EpochRecord], bool]
 ) -> str:
@@ -25,43 +71,13 @@ def minimise(
     """
     optimizer = plan.optimizer
     assert isinstance(optimizer, LBFGS)
-    started, stop_reason = perf_counter(), ""
-    count = {"evaluations": 0, "iterations": 0}
-
-    def cost_and_gradient(theta: Array) -> tuple[float, Array]:
-        network.theta[:] = theta
-        count["evaluations"] += 1
-        cost, gradients = engine.cost_and_gradient()
-        return cost, gradients.flat.astype(np.float64)
-
-    def after_iteration(intermediate_result: Any) -> None:
-        nonlocal started, stop_reason
-        network.theta[:] = intermediate_result.x
-        _, gradients = engine.cost_and_gradient()
-        count["iterations"] += 1
-        record = EpochRecord(
-            epoch=count["iterations"],
-            updates=count["evaluations"],
-            loss=float(intermediate_result.fun),
-            worst_row=0.0,
-            rate=float("nan"),
-            layer_gradient_norms=layer_norms(gradients),
-            seconds=perf_counter() - started,
-        )
-        started = perf_counter()
-        if look(record):
-            stop_reason = "a callback stopped it"
-        elif plan.reached(record):
-            stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
-        if stop_reason:
-            raise StopIteration
-
+    objective = Objective(engine, network, plan, look)
     result = minimize(
-        cost_and_gradient,
+        objective.cost_and_gradient,
         network.theta.astype(np.float64),
         method="L-BFGS-B",
         jac=True,
-        callback=after_iteration,
+        callback=objective.after_iteration,
         options={
             "maxiter": plan.epochs,
             "maxfun": optimizer.max_evaluations,
@@ -71,4 +87,5 @@ def minimise(
         },
     )
     network.theta[:] = result.x
-    return stop_reason or f"L-BFGS: {str(result.message).strip().rstrip('.').lower()}"
+    why = str(result.message).strip().rstrip(".").lower()
+    return objective.stop_reason or f"L-BFGS: {why}"

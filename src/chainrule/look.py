@@ -210,6 +210,7 @@ def write_counts(ax: Axes, counts: NDArray[np.int64], share: Floats, cell: float
 
 
 def legend_columns(outputs: int) -> int:
+    """Return in how many columns a legend of so many entries stays no taller than its picture."""
     return 1 + (outputs - 1) // 18
 
 

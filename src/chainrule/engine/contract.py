@@ -1,4 +1,4 @@
-"""The contract between the training loop and an engine.
+"""Contract: what the training loop asks of an engine, and what an engine may rely on.
 
 A *plan* says what to do and never changes; a *state* is everything that does, apart from the
 network's parameters. An engine advances the state until the next event and returns it. Nothing
