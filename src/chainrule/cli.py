@@ -17,21 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from chainrule import __version__
-from chainrule.activations import ACTIVATIONS
-from chainrule.engine import ENGINE_CHOICES
-from chainrule.optimizers import OPTIMIZERS
-from chainrule.options import (
-    dropout_of,
-    known,
-    one_of,
-    rate_of,
-    seed_of,
-    sizes_of,
-    validation_of,
-    whole,
-)
-from chainrule.schedules import SCHEDULES
+from chainrule import __version__, options
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -49,88 +35,29 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Table = Annotated[str, typer.Argument(help="CSV (gzip too) or Parquet file; - is standard input.")]
-Model = Annotated[Path, typer.Argument(help="A .chainrule file.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
-
 
 @app.command()
 def train(
-    table: Table,
-    target: Annotated[str, typer.Option(help="Column to predict.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Model file; by default TABLE.chainrule.")
-    ] = None,
-    task: Annotated[
-        str | None,
-        typer.Option(
-            parser=one_of(("class", "number"), "--task"),
-            metavar="class|number",
-            help="What the target is; found out by default.",
-        ),
-    ] = None,
-    hidden: Annotated[
-        Any, typer.Option(parser=sizes_of, help="Units of each hidden layer; '' for none.")
-    ] = HIDDEN,
-    activation: Annotated[
-        str,
-        typer.Option(parser=one_of(ACTIVATIONS, "--activation"), help=known(ACTIVATIONS)),
-    ] = DEFAULT.activation,
-    solver: Annotated[
-        str,
-        typer.Option(parser=one_of(OPTIMIZERS, "--solver"), help=known(OPTIMIZERS)),
-    ] = DEFAULT.solver,
-    schedule: Annotated[
-        str,
-        typer.Option(parser=one_of(SCHEDULES, "--schedule"), help=known(SCHEDULES)),
-    ] = DEFAULT.schedule,
-    learning_rate: Annotated[
-        float,
-        typer.Option(
-            parser=rate_of,
-            help="Where the schedule starts.",
-        ),
-    ] = DEFAULT.learning_rate,
-    dropout: Annotated[
-        float,
-        typer.Option(parser=dropout_of, help="Share of hidden units to drop; lbfgs drops none."),
-    ] = DEFAULT.dropout,
-    epochs: Annotated[
-        int, typer.Option(parser=whole("--epochs"), help="Most passes over the rows.")
-    ] = DEFAULT.epochs,
-    patience: Annotated[
-        int,
-        typer.Option(
-            parser=whole("--patience"), help="Epochs without better validation loss to wait."
-        ),
-    ] = DEFAULT.patience,
-    batch_size: Annotated[
-        int, typer.Option(parser=whole("--batch-size"), help="Rows per update.")
-    ] = DEFAULT.batch_size,
-    seed: Annotated[
-        int, typer.Option(parser=seed_of, help="Same seed, same model.")
-    ] = DEFAULT.seed,
-    validation: Annotated[
-        float,
-        typer.Option(parser=validation_of, help="Share of rows to hold out; 0 for none."),
-    ] = DEFAULT.validation,
-    engine: Annotated[
-        str,
-        typer.Option(
-            parser=one_of(ENGINE_CHOICES, "--engine"),
-            metavar="NAME",
-            help="auto, native or reference.",
-        ),
-    ] = DEFAULT.engine,
-    threads: Annotated[
-        int | None, typer.Option(parser=whole("--threads"), help="Most cores to use.")
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(help="Folder for pictures and numbers; by default MODEL-report.")
-    ] = None,
-    as_json: Json = False,
-    force: Force = False,
+    table: options.Table,
+    target: options.Target,
+    output: options.Output = None,
+    task: options.Task = None,
+    hidden: options.Hidden = HIDDEN,
+    activation: options.Activation = DEFAULT.activation,
+    solver: options.Solver = DEFAULT.solver,
+    schedule: options.Schedule = DEFAULT.schedule,
+    learning_rate: options.Rate = DEFAULT.learning_rate,
+    dropout: options.Dropout = DEFAULT.dropout,
+    epochs: options.Epochs = DEFAULT.epochs,
+    patience: options.Patience = DEFAULT.patience,
+    batch_size: options.BatchSize = DEFAULT.batch_size,
+    seed: options.Seed = DEFAULT.seed,
+    validation: options.Validation = DEFAULT.validation,
+    engine: options.Engine = DEFAULT.engine,
+    threads: options.Threads = None,
+    report: options.Report = None,
+    as_json: options.Json = False,
+    force: options.Force = False,
 ) -> None:
     """Fit a network to a table, and write the model and a report."""
     settings = Settings(
@@ -178,12 +105,10 @@ def _train(
 
 @app.command()
 def predict(
-    model: Model,
-    table: Table,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="CSV or Parquet; by default the screen.")
-    ] = None,
-    force: Force = False,
+    model: options.Model,
+    table: options.Table,
+    output: options.Answers = None,
+    force: options.Force = False,
 ) -> None:
     """Write the table's columns with prediction and probabilities."""
     from chainrule import tabular
@@ -204,11 +129,11 @@ def predict(
 
 @app.command()
 def evaluate(
-    model: Model,
-    table: Table,
-    report: Annotated[Path | None, typer.Option(help="PNG file for the picture.")] = None,
-    as_json: Json = False,
-    force: Force = False,
+    model: options.Model,
+    table: options.Table,
+    picture: options.Picture = None,
+    as_json: options.Json = False,
+    force: options.Force = False,
 ) -> None:
     """Tell how well a model does on a table whose answers are known."""
     from chainrule import plots, tabular
@@ -216,9 +141,9 @@ def evaluate(
     from chainrule.tables import read_table
 
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
-    if report is not None:
+    if picture is not None:
         for axes in draw_answers(result).values():
-            plots.save_figure(axes, report, force=force)
+            plots.save_figure(axes, picture, force=force)
     say = _teller(as_json)
     for note in result.notes:
         say(note)
@@ -229,7 +154,7 @@ def evaluate(
 
 
 @app.command()
-def inspect(model: Model, as_json: Json = False) -> None:
+def inspect(model: options.Model, as_json: options.Json = False) -> None:
     """Tell what is in a model file, without loading its weights."""
     from chainrule.model_file import read_header
     from chainrule.progress import tell_header
@@ -244,15 +169,11 @@ def inspect(model: Model, as_json: Json = False) -> None:
 
 @app.command()
 def check(
-    model: Model,
-    table: Table,
-    rows: Annotated[
-        int, typer.Option(parser=whole("--rows"), help="How many rows to take the cost over.")
-    ] = 20,
-    seed: Annotated[
-        int, typer.Option(parser=seed_of, help="Chooses the rows and the directions.")
-    ] = 0,
-    as_json: Json = False,
+    model: options.Model,
+    table: options.Table,
+    rows: options.Rows = 20,
+    seed: options.Seed = 0,
+    as_json: options.Json = False,
 ) -> None:
     """Compare the model's derivatives with finite differences on real rows."""
     from dataclasses import asdict

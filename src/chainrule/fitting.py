@@ -103,7 +103,7 @@ class MLP(BaseEstimator):
             loop.callbacks.append(EarlyStopping(monitor, self.tol, self.n_iter_no_change, False))
         curve = self.loss_curve_ if goes_on else []
         for name in ("_slots", "_t", "_epoch", "_seed"):  # of an earlier partial_fit
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         self._run(loop, None)
         self._finish(loop, network, train.n, curve, goes_on)
         if loop.history.stop_reason.startswith("reached"):

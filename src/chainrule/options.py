@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from math import isfinite, nan
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
+from chainrule.activations import ACTIVATIONS
+from chainrule.engine import ENGINE_CHOICES
 from chainrule.names import look_up
+from chainrule.optimizers import OPTIMIZERS
+from chainrule.schedules import SCHEDULES
 
 
-def one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
+def _one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
     """Return a parser that accepts the names of a table as it is when the command runs."""
 
     def parse(name: str) -> str:
@@ -26,12 +31,12 @@ def one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[
     return parse
 
 
-def known(table: Mapping[str, Any]) -> str:
+def _known(table: Mapping[str, Any]) -> str:
     """Return the help for an option that takes the names of a table."""
     return f"One of {', '.join(table)}."
 
 
-def sizes_of(text: str) -> tuple[int, ...]:
+def _sizes(text: str) -> tuple[int, ...]:
     """Read 64,32 as (64, 32), and an empty text as no hidden layer."""
     try:
         sizes = tuple(int(part) for part in text.split(",")) if text.strip() else ()
@@ -45,10 +50,10 @@ def sizes_of(text: str) -> tuple[int, ...]:
     return sizes
 
 
-sizes_of.__name__ = "SIZES"
+_sizes.__name__ = "SIZES"
 
 
-def whole(option: str, low: int = 1, high: int | None = None) -> Callable[[Any], int]:
+def _whole(option: str, low: int = 1, high: int | None = None) -> Callable[[Any], int]:
     """Return a parser of whole numbers from `low` to `high`."""
     expected = f"a whole number >= {low}" if high is None else f"a whole number {low} to {high}"
 
@@ -65,7 +70,7 @@ def whole(option: str, low: int = 1, high: int | None = None) -> Callable[[Any],
     return parse
 
 
-def number(option: str, expected: str, accepts: Callable[[float], bool]) -> Callable[[Any], float]:
+def _number(option: str, expected: str, accepts: Callable[[float], bool]) -> Callable[[Any], float]:
     """Return a parser of numbers that are `expected`."""
 
     def parse(text: Any) -> float:
@@ -81,7 +86,80 @@ def number(option: str, expected: str, accepts: Callable[[float], bool]) -> Call
     return parse
 
 
-seed_of = whole("--seed", 0, 2**32 - 1)
-rate_of = number("--learning-rate", "a number > 0, such as 0.001", lambda x: x > 0)
-dropout_of = number("--dropout", "a number >= 0 and < 1", lambda x: 0 <= x < 1)
-validation_of = number("--validation", "a number from 0 to 0.9", lambda x: 0 <= x <= 0.9)
+def _named(table: Mapping[str, Any], option: str) -> Any:
+    """Return an option that takes the names of a table, as it is when the command runs."""
+    return typer.Option(parser=_one_of(table, option), help=_known(table))
+
+
+def _count(option: str, text: str) -> Any:
+    return typer.Option(parser=_whole(option), help=text)
+
+
+Table = Annotated[str, typer.Argument(help="CSV (gzip too) or Parquet file; - is standard input.")]
+Model = Annotated[Path, typer.Argument(help="A .chainrule file.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
+
+Target = Annotated[str, typer.Option(help="Column to predict.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Model file; by default TABLE.chainrule.")
+]
+Answers = Annotated[
+    Path | None, typer.Option("--output", "-o", help="CSV or Parquet; by default the screen.")
+]
+Report = Annotated[
+    Path | None, typer.Option(help="Folder for pictures and numbers; by default MODEL-report.")
+]
+Picture = Annotated[Path | None, typer.Option(help="PNG file for the picture.")]
+Task = Annotated[
+    str | None,
+    typer.Option(
+        parser=_one_of(("class", "number"), "--task"),
+        metavar="class|number",
+        help="What the target is; found out by default.",
+    ),
+]
+Hidden = Annotated[
+    Any, typer.Option(parser=_sizes, help="Units of each hidden layer; '' for none.")
+]
+Activation = Annotated[str, _named(ACTIVATIONS, "--activation")]
+Solver = Annotated[str, _named(OPTIMIZERS, "--solver")]
+Schedule = Annotated[str, _named(SCHEDULES, "--schedule")]
+Rate = Annotated[
+    float,
+    typer.Option(
+        parser=_number("--learning-rate", "a number > 0, such as 0.001", lambda x: x > 0),
+        help="Where the schedule starts.",
+    ),
+]
+Dropout = Annotated[
+    float,
+    typer.Option(
+        parser=_number("--dropout", "a number >= 0 and < 1", lambda x: 0 <= x < 1),
+        help="Share of hidden units to drop; lbfgs drops none.",
+    ),
+]
+Validation = Annotated[
+    float,
+    typer.Option(
+        parser=_number("--validation", "a number from 0 to 0.9", lambda x: 0 <= x <= 0.9),
+        help="Share of rows to hold out; 0 for none.",
+    ),
+]
+Epochs = Annotated[int, _count("--epochs", "Most passes over the rows.")]
+Patience = Annotated[int, _count("--patience", "Epochs without better validation loss to wait.")]
+BatchSize = Annotated[int, _count("--batch-size", "Rows per update.")]
+Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
+Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
+Seed = Annotated[
+    int,
+    typer.Option(parser=_whole("--seed", 0, 2**32 - 1), help="Same seed, same model."),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        parser=_one_of(ENGINE_CHOICES, "--engine"),
+        metavar="NAME",
+        help="auto, native or reference.",
+    ),
+]
