@@ -116,6 +116,12 @@ class Event:
     fault: Fault | None = None
 
 
+def layer_name(network: Network, l: int) -> str:
+    """Return how messages call layer `l`, such as "layer 1 of 2 (3 → 4)"."""
+    n_in, n_out = network.layers[l].W.shape
+    return f"layer {l + 1} of {len(network.layers)} ({n_in} → {n_out})"
+
+
 class Engine(Protocol):
     """One way to execute a plan on a network and its data."""
 

@@ -13,7 +13,7 @@ from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import Array
 from chainrule.data import Rows, batches
-from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State
+from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State, layer_name
 from chainrule.network import (
     Gradients,
     Network,
@@ -166,20 +166,16 @@ class ReferenceEngine:
         """Name where the first number that is not finite arose."""
         for l, (z, a) in enumerate(zip(trace.Z, trace.A[1:], strict=True)):
             if not (np.isfinite(z).all() and np.isfinite(a).all()):
-                return f"in the outputs of {self._layer(l)}"
+                return f"in the outputs of {layer_name(self.network, l)}"
         for l in reversed(range(len(trace.Z))):
             if not np.isfinite(self.gradients.dW[l]).all():
-                return f"in the gradient of {self._layer(l)}"
-        return f"in the loss of {self._layer(len(trace.Z) - 1)}"
+                return f"in the gradient of {layer_name(self.network, l)}"
+        return f"in the loss of {layer_name(self.network, len(trace.Z) - 1)}"
 
     def _bad_parameters(self) -> str:
         layers = enumerate(self.network.layers)
         l = next(l for l, d in layers if not (np.isfinite(d.W).all() and np.isfinite(d.b).all()))
-        return f"in the weights of {self._layer(l)}"
-
-    def _layer(self, l: int) -> str:
-        n_in, n_out = self.network.layers[l].W.shape
-        return f"layer {l + 1} of {len(self.network.layers)} ({n_in} → {n_out})"
+        return f"in the weights of {layer_name(self.network, l)}"
 
     def _threads(self) -> AbstractContextManager[Any]:
         """Limit the threads of NumPy's matrix products while a step runs."""

@@ -1,0 +1,177 @@
+"""The native engine: the whole loop in C++, for built-in formulas and dense rows.
+
+A job is filled from plan, state and data; the library advances it until the next event; the state
+is read back. So either engine can go on where the other one stopped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, aligned_zeros
+from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State, layer_name
+from chainrule.native import Library, find
+from chainrule.native.job import ACTIVATION_SETTINGS, RECORD, Job, Layer
+from chainrule.network import Gradients, Network
+from chainrule.optimizers import LBFGS
+from chainrule.schedules import Constant, Schedule
+
+EVENTS = ("epochs", "time", "threshold", "fault")  # in job.h's order, as the places are
+PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
+NO_ORDER = -2  # no epoch's
+
+
+class NativeEngine:
+    """Executes a plan in compiled code."""
+
+    name = "native"
+
+    def __init__(
+        self,
+        plan: Plan,
+        network: Network,
+        data: Data,
+        n_threads: int | None = None,
+        instruction_set: str | None = None,
+    ) -> None:
+        library = find()
+        why = library if isinstance(library, str) else unsupported(library, plan, network, data)
+        if why or isinstance(library, str):
+            raise ValueError(f"engine='native' cannot run this: {why}; take engine='auto'")
+        self.plan, self.network, self.calls = plan, network, library.calls
+        self.gradients = network.gradients()
+        self.data = self._contiguous(data)
+        sets = library.instruction_sets
+        self.job = job = Job(isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER)
+        self.layers = (Layer * len(network.layers))()
+        self._describe_network(library)
+        self._describe_plan(library)
+        self._point_at(job, self.data)
+        self.order = np.zeros(4 * data.n if plan.shuffle else 0, np.int64)
+        job.order = self.order.ctypes.data
+        size = self.calls.chainrule_arena_bytes(job)
+        self.arena = aligned_zeros(-(-size // 8))
+        self.norm_squares = np.zeros(len(network.layers))
+        job.arena, job.norm_squares = self.arena.ctypes.data, self.norm_squares.ctypes.data
+
+    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+        """Go on until the next event; see `contract.Engine`."""
+        job, width = self.job, RECORD + len(self.layers)
+        records = np.zeros((epochs, width))
+        job.records, job.completed = records.ctypes.data, 0
+        state.slots = [self._usable(slot) for slot in state.slots]
+        for i, slot in enumerate(state.slots):
+            job.slots[i] = slot.ctypes.data
+        for name in STATE:
+            setattr(job, name, getattr(state, name))
+        job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
+        job.theta = self.network.theta.ctypes.data
+        kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
+        for name in STATE:
+            setattr(state, name, getattr(job, name))
+        state.norm_squares = self.norm_squares.tolist()
+        done = [as_record(row) for row in records[: job.completed].tolist()]
+        if kind != "fault":
+            return Event(kind, done)
+        place = f"{PLACES[job.fault_kind]} {layer_name(self.network, job.fault_layer)}"
+        return Event("fault", done, Fault(state.t, place))
+
+    def evaluate(self, data: Data) -> tuple[float, Array]:
+        """Return the loss without penalty and the outputs on `data`."""
+        job, data = Job.from_buffer_copy(self.job), self._contiguous(data)
+        self._point_at(job, data)
+        job.theta = self.network.theta.ctypes.data
+        outputs = np.empty((data.n, self.network.sizes[-1]), self.network.dtype)
+        return self.calls.chainrule_evaluate(job, outputs.ctypes.data), outputs
+
+    def cost_and_gradient(self) -> tuple[float, Gradients]:
+        """Return cost and gradient on all rows at the current parameters."""
+        self.job.theta = self.network.theta.ctypes.data
+        return self.calls.chainrule_cost_and_gradient(self.job), self.gradients
+
+    def _describe_network(self, library: Library) -> None:
+        job, network = self.job, self.network
+        for l, (entry, layer) in enumerate(zip(self.layers, network.layers, strict=True)):
+            entry.n_in, entry.n_out = layer.W.shape
+            entry.activation = number(library, "ACTIVATIONS", layer.activation)
+            entry.settings[:] = padded(layer.activation, ACTIVATION_SETTINGS)
+            entry.dropout = self.plan.dropout[l] if self.plan.dropout else 0.0
+        job.width, job.n_layers, job.layers = network.dtype.itemsize, len(self.layers), self.layers
+        job.gradient = self.gradients.flat.ctypes.data
+
+    def _describe_plan(self, library: Library) -> None:
+        job, plan = self.job, self.plan
+        for name in ("batch_size", "epochs", "shuffle"):
+            setattr(job, name, getattr(plan, name))
+        job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
+        job.every_row = plan.stop_rule == "every_row"
+        for name in ("clip_value", "clip_norm", "stop_below"):
+            setattr(job, name, getattr(plan, name) or 0.0)
+        job.loss, job.loss_settings[:] = number(library, "LOSSES", plan.loss), padded(plan.loss)
+        job.canonical = plan.loss.pairs_with(self.network.layers[-1].activation)
+        job.penalty[:], job.penalised = padded(plan.penalty), bool(plan.penalty)
+        if not isinstance(plan.optimizer, LBFGS):
+            schedule = Constant() if type(plan.schedule) is Schedule else plan.schedule
+            job.schedule = number(library, "SCHEDULES", schedule)
+            job.schedule_settings[:] = padded(schedule)
+            job.optimizer = number(library, "OPTIMIZERS", plan.optimizer)
+            job.optimizer_settings[:] = padded(plan.optimizer)
+            job.slots_used = len(plan.optimizer.slots)
+
+    def _point_at(self, job: Job, data: Data) -> None:
+        job.rows, job.X, job.Y = data.n, data.X.ctypes.data, data.Y.ctypes.data
+        job.weights = None if data.weights is None else data.weights.ctypes.data
+
+    def _contiguous(self, data: Data) -> Data:
+        """Return the data as the library reads it; what is sparse is filled up with zeros."""
+        X = data.X if isinstance(data.X, np.ndarray) else data.X.toarray()
+        weights = None if data.weights is None else self._usable(data.weights)
+        return Data(self._usable(X), self._usable(data.Y), weights)
+
+    def _usable(self, values: Array) -> Array:
+        return np.ascontiguousarray(values, self.network.dtype)
+
+
+#: What a job has under the same name as the state.
+STATE = (
+    "t", "epoch", "batch", "epoch_updates", "loss_sum", "weight_sum", "worst_row", "seconds",
+)  # fmt: skip
+
+
+def as_record(row: Sequence[float]) -> EpochRecord:
+    """Return the record of an epoch from the library's row of numbers."""
+    epoch, updates, loss, worst_row, rate, seconds, *norms = row
+    return EpochRecord(int(epoch), int(updates), loss, worst_row, rate, norms, seconds)
+
+
+def number(library: Library, table: str, member: Any) -> int:
+    """Return the number under which the library knows a member of a table; -1 if it doesn't."""
+    names, kind = library.formulas[table], type(member)
+    known = kind.__module__.startswith("chainrule.") and kind.__name__ in names
+    return names.index(kind.__name__) if known else -1
+
+
+def padded(member: Any, size: int = 8) -> list[float]:
+    """Return a member's settings, in the order of its fields, filled up with zeros."""
+    settings = [float(getattr(member, field.name)) for field in fields(member)]
+    return settings + [0.0] * (size - len(settings))
+
+
+def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> str:
+    """Return why the library cannot run this, or nothing."""
+    if not isinstance(data.X, np.ndarray):
+        return "X is sparse"
+    asked: list[tuple[str, Any]] = [("ACTIVATIONS", each) for each in network.activations]
+    asked += [("LOSSES", plan.loss), ("PENALTIES", plan.penalty)]
+    if not isinstance(plan.optimizer, LBFGS):
+        asked.append(("OPTIMIZERS", plan.optimizer))
+        if type(plan.schedule) is not Schedule:
+            asked.append(("SCHEDULES", plan.schedule))
+    strange = (type(member).__name__ for table, member in asked if number(library, table, member) < 0)
+    name = next(strange, "")
+    return f"{name} is not among its formulas" if name else ""

@@ -1,0 +1,47 @@
+// The job: everything a call needs, in one structure that engine/native.py fills. All members are
+// eight bytes wide, so there is no padding that two languages could disagree on.
+#pragma once
+#include "plain.h"
+
+constexpr i64 ACTIVATION_SETTINGS = 4, SETTINGS = 8;
+constexpr i64 RECORD = 6;  // epoch, updates, loss, worst row, rate, seconds; then the layers' norms
+constexpr i64 CHUNK = 264;  // rows that are in the arena at one time
+
+struct Layer {
+  i64 n_in, n_out, activation;
+  double settings[ACTIVATION_SETTINGS];
+  double dropout;  // share of what the layer is fed that drops out
+};
+
+struct Job {
+  i64 width;  // bytes of a number: 4 or 8
+  i64 isa;
+  i64 n_layers;
+  const Layer *layers;
+  // rows
+  i64 rows;
+  const void *X, *Y, *weights;  // weights may be null: all 1
+  // plan
+  i64 batch_size, epochs, shuffle, every_row, seed;
+  i64 loss, canonical, optimizer, slots_used, schedule;
+  double loss_settings[SETTINGS], optimizer_settings[SETTINGS], schedule_settings[SETTINGS];
+  double penalty[SETTINGS];
+  i64 penalised;
+  double clip_value, clip_norm, stop_below;  // <= 0: none
+  // parameters and state
+  void *theta, *gradient, *slots[2];
+  double *norm_squares;
+  i64 t, epoch, batch, epoch_updates;
+  double loss_sum, weight_sum, worst_row, seconds, plateau;
+  // what comes back
+  double *records;  // room for as many as were asked for
+  i64 completed;
+  i64 fault_kind, fault_layer;
+  // memory to work in
+  void *arena;
+  i64 *order;  // 4 * rows: the order of the epoch, and room to sort
+  i64 order_epoch;  // whose order that is; -2 for none
+};
+
+enum Event { EPOCHS, TIME, THRESHOLD, FAULT };
+enum Place { IN_OUTPUTS, IN_GRADIENT, IN_LOSS, IN_WEIGHTS };

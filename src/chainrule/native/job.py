@@ -1,0 +1,50 @@
+"""Job: the structure that a call of the native library works on, member by member as in job.h."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import ClassVar
+
+ACTIVATION_SETTINGS, SETTINGS = 4, 8
+RECORD = 6  # numbers of an epoch's record before the layers' norms
+
+_WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+def _members(kind: type, names: str) -> list[tuple[str, type]]:
+    return [(name, kind) for name in names.split()]
+
+
+class Layer(ctypes.Structure):
+    """One layer: its shape, activation and dropout."""
+
+    _fields_: ClassVar = [
+        *_members(_WHOLE, "n_in n_out activation"),
+        ("settings", _REAL * ACTIVATION_SETTINGS),
+        ("dropout", _REAL),
+    ]
+
+
+class Job(ctypes.Structure):
+    """Plan, data, state and memory of one call."""
+
+    _fields_: ClassVar = [
+        *_members(_WHOLE, "width isa n_layers"),
+        ("layers", ctypes.POINTER(Layer)),
+        ("rows", _WHOLE),
+        *_members(_ADDRESS, "X Y weights"),
+        *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
+        *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
+        *_members(_REAL * SETTINGS, "loss_settings optimizer_settings schedule_settings penalty"),
+        ("penalised", _WHOLE),
+        *_members(_REAL, "clip_value clip_norm stop_below"),
+        *_members(_ADDRESS, "theta gradient"),
+        ("slots", _ADDRESS * 2),
+        ("norm_squares", _ADDRESS),
+        *_members(_WHOLE, "t epoch batch epoch_updates"),
+        *_members(_REAL, "loss_sum weight_sum worst_row seconds plateau"),
+        ("records", _ADDRESS),
+        *_members(_WHOLE, "completed fault_kind fault_layer"),
+        *_members(_ADDRESS, "arena order"),
+        ("order_epoch", _WHOLE),
+    ]

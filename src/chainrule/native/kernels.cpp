@@ -1,0 +1,53 @@
+// All kernels, for one instruction set: this file is compiled once for each. What is in here has no
+// name outside, so that code for one processor is never taken for another's.
+#include "clock.h"
+#include "kernels.h"
+
+namespace {
+#include "maths.h"
+#include "loop.h"
+
+template <class T> Batch<T> all_rows(const Job &job) {
+  return {nullptr, 0, job.rows, (const T *)job.weights};
+}
+
+template <class T> double whole_cost(Job &job) {
+  const Batch<T> batch = all_rows<T>(job);
+  return Training<T>(job).cost_and_gradient(batch, 0, batch.total());
+}
+
+u64 arena_bytes(Job &job) {
+  job.arena = nullptr;
+  return job.width == 4 ? u64(Work<float>(job).end) : u64(Work<double>(job).end);
+}
+i64 advance(Job &job, i64 epochs, double seconds) {
+  return job.width == 4 ? Training<float>(job).advance(epochs, seconds)
+                        : Training<double>(job).advance(epochs, seconds);
+}
+double cost_and_gradient(Job &job) {
+  return job.width == 4 ? whole_cost<float>(job) : whole_cost<double>(job);
+}
+double evaluate(Job &job, void *outputs) {
+  return job.width == 4 ? Training<float>(job).evaluate((float *)outputs)
+                        : Training<double>(job).evaluate((double *)outputs);
+}
+
+// The functions of maths.h by number, for tests of their accuracy.
+template <class T> void apply_to(i64 function, const T *__restrict x, T *__restrict y, i64 n) {
+  switch (function) {
+    case 0: EACH(i, n) y[i] = m::exp(x[i]); return;
+    case 1: EACH(i, n) y[i] = m::expm1(x[i]); return;
+    case 2: EACH(i, n) y[i] = m::log(x[i]); return;
+    case 3: EACH(i, n) y[i] = m::log1p(x[i]); return;
+    case 4: EACH(i, n) y[i] = m::tanh(x[i]); return;
+  }
+}
+void apply(i64 function, i64 width, const void *x, void *y, i64 n) {
+  if (width == 4) return apply_to(function, (const float *)x, (float *)y, n);
+  apply_to(function, (const double *)x, (double *)y, n);
+}
+
+}  // namespace
+
+extern const Kernels KERNELS;
+const Kernels KERNELS = {arena_bytes, advance, cost_and_gradient, evaluate, apply};

@@ -1,0 +1,11 @@
+// Plain types, and what a formula takes and gives.
+#pragma once
+
+typedef long long i64;
+typedef unsigned long long u64;
+typedef unsigned int u32;
+
+#define INLINE inline __attribute__((always_inline))
+
+template <class T> struct Slots { T each[2]; };  // what an optimizer remembers of one parameter
+template <class T> struct Step { T w; Slots<T> slots; };
