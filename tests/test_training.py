@@ -189,11 +189,11 @@ def test_slices_of_time_and_epochs_change_no_bit(name, pauses, dropout, rule):
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
-def test_sparse_rows_are_rows(engine, optimizer):
+def test_sparse_rows_are_rows(optimizer):
     X, Y = table(30)
     X[abs(X) < 0.7] = 0
     dense, thin = start(), start()
-    options = {"optimizer": optimizer, "epochs": 5, "validation": 0.2, "engine": engine}
+    options = {"optimizer": optimizer, "epochs": 5, "validation": 0.2}
     train(dense, X, Y, **options)
     for kind in (sparse.csr_matrix, sparse.coo_array):
         thin.theta[:] = start().theta

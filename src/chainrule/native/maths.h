@@ -23,7 +23,7 @@ template <> struct Form<float> {
   static constexpr u32 bias = 127, one = 0x3f800000, root_half = 0x3f3504f3;
   static constexpr u32 mantissa = 0x007fffff, sign = 0x80000000;
   static constexpr float magic = 12582912.0f, whole = 8388608.0f;
-  static constexpr float least = -104.0f, most = 89.0f, flat = -18.0f;
+  static constexpr float least = -104.0f, most = 89.0f, flat = -25.0f;
   static constexpr float ln2_high = 6.93359375e-01f, ln2_low = -2.12194440e-4f;
   static constexpr float tiny = 1.17549435e-38f, lift = 33554432.0f, lifted = 25;
 };
@@ -152,11 +152,18 @@ template <class T> INLINE T log1p(T x) {
   return ((u > T(0)) & (u < infinity<T>())) ? inside : edge;
 }
 
+// tanh |x| from e = e^(-2|x|): 1 - 2e / (1 + e), or where that would cancel, (1 - e) / (1 + e).
 template <class T> INLINE T tanh(T x) {
-  const T t = expm1(T(-2) * abs(x)), y = -t / (t + T(2));
+  T y = T(-2) * abs(x);
+  y = y < Form<T>::flat ? Form<T>::flat : y;
+  const Reduced<T> e(y);
+  const T p = e.r + e.r * e.r * exp_tail(e.r), power = (T(1) + p) * e.first * e.second;
+  const T less = (p * e.first + (e.first - T(1) / e.second)) * e.second;  // e - 1
+  const bool far = y < T(-1.1);
+  const T q = (far ? T(2) * power : -less) / (far ? T(1) + power : T(2) + less);
   typedef typename Form<T>::Bits Bits;
   const Bits sign = __builtin_bit_cast(Bits, x) & Form<T>::sign;
-  return __builtin_bit_cast(T, Bits(__builtin_bit_cast(Bits, y) | sign));
+  return __builtin_bit_cast(T, Bits(__builtin_bit_cast(Bits, far ? T(1) - q : abs(q)) | sign));
 }
 
 }  // namespace m

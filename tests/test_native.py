@@ -1,0 +1,407 @@
+"""The native engine: it equals the reference, whatever the network, the settings and the moment."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import NAMES, seeds, targets
+
+from chainrule.activations import ACTIVATIONS, Relu
+from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
+from chainrule.engine.native import NativeEngine
+from chainrule.engine.reference import ReferenceEngine
+from chainrule.initializers import Uniform
+from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, SquaredError
+from chainrule.native import HERE, Library, Unusable, find, load
+from chainrule.native.emit import Untranslatable, header, members, read_modules
+from chainrule.network import Network
+from chainrule.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, AdamW
+from chainrule.penalties import Penalty
+from chainrule.randomness import row_order
+from chainrule.schedules import SCHEDULES, Constant, InverseScaling
+from chainrule.training import Diverged, train
+
+MODULES = read_modules(HERE.parent)
+STEPPING = sorted(set(OPTIMIZERS) - {"lbfgs"})
+built = pytest.mark.skipif(isinstance(find(), str), reason=str(find()))
+SETS = find().instruction_sets if isinstance(find(), Library) else ("base",)
+
+
+def test_the_library_is_there_where_it_is_required():
+    if os.environ.get("CI"):
+        assert isinstance(find(), Library), find()
+
+
+@dataclasses.dataclass
+class Case:
+    """A plan, a network and its data, and how to run both engines on copies of them."""
+
+    plan: Plan
+    network: Network
+    data: Data
+    instruction_set: str
+
+    def engines(self):
+        """Return both engines, each with a network and a state of its own."""
+        reference, native = self.network.copy(), self.network.copy()
+        return (
+            (ReferenceEngine(self.plan, reference, self.data), State.start(self.plan, reference)),
+            (
+                NativeEngine(self.plan, native, self.data, None, self.instruction_set),
+                State.start(self.plan, native),
+            ),
+        )
+
+
+@st.composite
+def cases(draw, activation=None, optimizer=None, schedule=None, loss=None, dtype="float64"):
+    """Draw a training that doesn't blow up: mild weights, rates and penalties."""
+    rng = np.random.default_rng(draw(seeds))
+    sizes = draw(st.lists(st.integers(1, 70), min_size=2, max_size=4))
+    hidden = activation or draw(st.sampled_from(NAMES))
+    loss = LOSSES[loss or draw(st.sampled_from(sorted(LOSSES)))]()
+    if isinstance(loss, BinaryCrossEntropy | CrossEntropy):
+        loss = type(loss)(draw(st.sampled_from([0.0, 0.2])))
+    sizes[-1] += loss.rows_sum_to_one and sizes[-1] == 1
+    last = draw(st.sampled_from([loss.canonical or "identity", "sigmoid", "softplus", "softmax"]))
+    scale = 0.5 / max(sizes) ** 0.5
+    network = Network(
+        sizes, [hidden] * (len(sizes) - 2) + [last], initializers=Uniform(-scale, scale),
+        seed=int(rng.integers(2**32)), dtype=dtype,
+    )  # fmt: skip
+    n = draw(st.integers(1, 80) | st.sampled_from([264, 265, 600]))
+    optimizer = OPTIMIZERS[optimizer or draw(st.sampled_from(STEPPING))](rate=1e-3)
+    if isinstance(optimizer, SGD):
+        optimizer = SGD(1e-3, draw(st.sampled_from([0.0, 0.9])), draw(st.booleans()))
+    weights = None
+    if draw(st.booleans()):
+        weights = (rng.uniform(0, 2, n) * (rng.uniform(size=n) < 0.8)).astype(dtype)
+        weights[int(rng.integers(n))] = 1.0
+    none = st.just(None)
+    plan = Plan(
+        loss=loss,
+        optimizer=optimizer,
+        schedule=SCHEDULES[schedule or draw(st.sampled_from(sorted(SCHEDULES)))](),
+        penalty=draw(
+            st.sampled_from([Penalty(), Penalty(l2=0.1), Penalty(1e-3, 0.01, 0.3, biases=True)])
+        ),
+        batch_size=n if optimizer.full_batch else draw(st.integers(1, n)),
+        epochs=100,
+        seed=draw(st.integers(0, 2**64)),
+        shuffle=draw(st.booleans()),
+        dropout=(0.0, *[draw(st.sampled_from([0.0, 0.3])) for _ in sizes[2:]]),
+        clip_value=draw(none | st.sampled_from([1e-3, 1.0])),
+        clip_norm=draw(none | st.sampled_from([1e-2, 1e3])),
+        stop_rule=draw(st.sampled_from(["mean", "every_row"])),
+        stop_below=1e-30,
+    )
+    X = rng.normal(size=(n, sizes[0])).astype(dtype)
+    Y = targets(loss, rng, n, sizes[-1]).astype(dtype)
+    return Case(plan, network, Data(X, Y, weights), draw(st.sampled_from(SETS)))
+
+
+def assert_near(actual, expected, rel, floor=1e-3):
+    """Compare two vectors, relative to each number and, below `floor`, to the largest."""
+    expected = np.asarray(expected, dtype=np.float64)
+    actual = np.asarray(actual, dtype=np.float64)
+    scale = np.abs(expected) + floor * np.abs(expected).max(initial=0.0) + 1e-300
+    assert (np.abs(actual - expected) / scale).max(initial=0.0) < rel
+
+
+def assert_same(reference, native, rel):
+    """Compare two engines with their states after as many updates."""
+    (one, state), (other, its) = reference, native
+    assert (state.t, state.epoch, state.batch) == (its.t, its.epoch, its.batch)
+    assert_near(other.network.theta, one.network.theta, rel)
+    for slot, twin in zip(state.slots, its.slots, strict=True):
+        assert_near(twin, slot, rel)
+    sums = ("loss_sum", "weight_sum", "worst_row", "epoch_updates")
+    assert_near([getattr(its, s) for s in sums], [getattr(state, s) for s in sums], rel)
+    assert_near(its.norm_squares, state.norm_squares, rel)
+
+
+def assert_steps(case, rel):
+    """Do one update, a slice of no time; batches without weight don't count."""
+    pair = case.engines()
+    for engine, state in pair:
+        while state.t == 0 and state.epoch == 0:
+            event = engine.advance(state, 1, 0.0)
+            assert event.kind in ("time", "epochs")
+    assert_same(*pair, rel)
+
+
+def assert_epochs(case, epochs, rel):
+    pair = case.engines()
+    records = [engine.advance(state, epochs, 60.0).records for engine, state in pair]
+    assert_same(*pair, rel)
+    for one, other in zip(*records, strict=True):
+        assert (one.epoch, one.updates) == (other.epoch, other.updates)
+        assert_near([other.loss, other.worst_row], [one.loss, one.worst_row], rel)
+        assert other.rate == pytest.approx(one.rate, rel=1e-12)
+        assert_near(other.layer_gradient_norms, one.layer_gradient_norms, rel)
+
+
+@built
+@pytest.mark.parametrize("activation", NAMES)
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@settings(max_examples=5)
+@given(draw=st.data())
+def test_one_step_equals_the_reference(activation, loss, draw):
+    smooth = st.sampled_from(["sgd", "adagrad"])  # others turn rounding of g near 0 into a step
+    assert_steps(draw.draw(cases(activation, draw.draw(smooth), loss=loss)), 1e-11)
+
+
+@built
+@pytest.mark.parametrize("optimizer", STEPPING)
+@pytest.mark.parametrize("schedule", sorted(SCHEDULES))
+@settings(max_examples=5)
+@given(draw=st.data())
+def test_epochs_equal_the_reference(optimizer, schedule, draw):
+    case = draw.draw(cases("tanh", optimizer, schedule, "squared_error"))
+    assert_epochs(case, 3, 1e-9)
+
+
+@built
+@settings(max_examples=30)
+@given(case=cases(activation="softplus", optimizer="sgd"))
+def test_a_hundred_steps_equal_the_reference(case):
+    per_epoch = -(-case.data.n // case.plan.batch_size)
+    assert_epochs(case, -(-100 // per_epoch), 1e-9)
+
+
+@built
+@settings(max_examples=40)
+@given(case=cases(dtype="float32"))
+def test_float32_stays_near_the_reference(case):
+    quiet = dataclasses.replace(case.plan, optimizer=SGD(1e-2))
+    pair = dataclasses.replace(case, plan=quiet).engines()
+    for engine, state in pair:
+        engine.advance(state, 1, 60.0)
+    assert_near(pair[1][0].network.theta, pair[0][0].network.theta, 2e-3, floor=1.0)
+
+
+@built
+@settings(max_examples=40)
+@given(case=cases(), other=st.integers(1, 300))
+def test_evaluation_and_full_gradient_equal_the_reference(case, other):
+    rng = np.random.default_rng(other)
+    rows = Data(
+        rng.normal(size=(other, case.network.sizes[0])),
+        targets(case.plan.loss, rng, other, case.network.sizes[-1]),
+        rng.uniform(0.1, 1, other) if other % 2 else None,
+    )
+    (reference, _), (native, _) = case.engines()
+    assert_near(native.evaluate(rows)[0], reference.evaluate(rows)[0], 1e-11)
+    assert_near(native.evaluate(rows)[1], reference.evaluate(rows)[1], 1e-11)
+    (cost, g), (its_cost, its_g) = reference.cost_and_gradient(), native.cost_and_gradient()
+    assert its_cost == pytest.approx(cost, rel=1e-11, abs=1e-14)
+    assert_near(its_g.flat, g.flat, 1e-10)
+
+
+@built
+@settings(max_examples=30)
+@given(case=cases(optimizer="adam", activation="silu"), turns=st.lists(st.integers(0, 1), max_size=9))
+def test_either_engine_goes_on_where_the_other_stopped(case, turns):
+    """In mid-epoch too: a state is plain numbers, and both read it alike."""
+    (alone, state), (native, _) = case.engines()
+    both = ReferenceEngine(case.plan, native.network, case.data), native
+    its = State.start(case.plan, native.network)
+    for turn in turns:
+        both[turn].advance(its, 1, 0.0)
+    while state.t < its.t or (state.epoch, state.batch) < (its.epoch, its.batch):
+        alone.advance(state, 1, 0.0)
+    assert_near(its.slots[1], state.slots[1], 1e-8)
+    assert_near(native.network.theta, alone.network.theta, 1e-6)
+
+
+@built
+@settings(max_examples=20)
+@given(case=cases(), pauses=st.lists(st.integers(1, 2), min_size=1, max_size=3))
+def test_runs_and_slices_change_no_bit(case, pauses):
+    once, sliced = (case.engines()[1] for _ in range(2))
+    once[0].advance(once[1], sum(pauses), 60.0)
+    done = 0
+    while done < sum(pauses):
+        done += len(sliced[0].advance(sliced[1], 1, 0.0).records)
+    assert once[0].network.theta.tobytes() == sliced[0].network.theta.tobytes()
+    assert [s.tobytes() for s in once[1].slots] == [s.tobytes() for s in sliced[1].slots]
+
+
+@built
+@pytest.mark.parametrize("n", [1, 2, 32, 33, 300, 5000, 70_000])
+def test_the_order_of_rows_is_that_of_randomness(n):
+    """Seen through the engine: with one row per batch and weights that double, sums tell it."""
+    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n, 2, seed=7)
+    net = Network([1, 1], ["identity"])
+    native = NativeEngine(plan, net, Data(np.ones((n, 1)), np.ones((n, 1))))
+    state = State.start(plan, net)
+    for epoch in range(2):
+        native.advance(state, 1, 60.0)
+        assert (native.order[:n] == row_order(7, epoch, n)).all()
+
+
+FUNCTIONS = {
+    "exp": (-700, 700),
+    "expm1": (-50, 700),
+    "log": (1e-300, 1e300),
+    "log1p": (-0.999, 1e6),
+    "tanh": (-20, 20),
+}
+
+
+@built
+@pytest.mark.parametrize("isa", range(len(SETS)))
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_are_exact_to_rounding(name, dtype, isa):
+    """At most 2.5 units in the last place from the truth, everywhere; NaN and limits as NumPy's."""
+    if dtype is np.float64 and np.finfo(np.longdouble).nmant < 63:
+        pytest.skip("no wider type to compare with")
+    low, high = FUNCTIONS[name]
+    limit = 80.0 if dtype is np.float32 else 1e300
+    rng = np.random.default_rng(5)
+    x = rng.uniform(max(low, -limit), min(high, limit), 200_001)
+    near = rng.choice([-1, 1], x.size) * 10.0 ** rng.uniform(-30, 0, x.size)
+    x = np.concatenate([x, near[(near > low) & (near < high)]]).astype(dtype)
+    wide = np.float64 if dtype is np.float32 else np.longdouble
+    truth = getattr(np, name)(x.astype(wide))
+    error = np.abs(apply(isa, name, x) - truth) / np.spacing(np.abs(truth.astype(dtype)))
+    assert error.max() < 2.5
+    edges = np.array([0.0, np.inf, -np.inf, np.nan, -2.0, -1.0, 1e4, -1e4], dtype)
+    with np.errstate(all="ignore"):
+        expected = getattr(np, name)(edges)
+    assert apply(isa, name, edges) == pytest.approx(expected, rel=1e-6, nan_ok=True)
+
+
+def apply(isa, name, x):
+    y = np.empty_like(x)
+    call = find().calls.chainrule_apply
+    call(isa, list(FUNCTIONS).index(name), x.itemsize, x.ctypes.data, y.ctypes.data, x.size)
+    return y
+
+
+@built
+@pytest.mark.parametrize("name", sorted(ACTIVATIONS))
+def test_nan_does_not_get_lost_in_an_activation(name):
+    net = Network([2, 3, 2], [name, "identity"])
+    net.theta[0] = np.nan
+    plan = Plan(SquaredError(), SGD(), Constant(), Penalty(), 4, 1)
+    outputs = NativeEngine(plan, net, Data(np.ones((4, 2)), np.ones((4, 2)))).evaluate(
+        Data(np.ones((4, 2)), np.ones((4, 2)))
+    )[1]
+    assert np.isnan(outputs).all()
+
+
+@built
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("rate", [1e30, 1e200, 1e308])
+def test_a_divergence_is_told_as_by_the_reference(rate, dtype):
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(20, 3)), rng.normal(size=(20, 1))
+    told = []
+    for engine in ("reference", "native"):
+        net = Network([3, 5, 4, 1], "softplus", seed=1, dtype=dtype)
+        with pytest.raises(Diverged) as error:
+            train(net, X, Y, optimizer=SGD(rate), epochs=50, batch_size=7, engine=engine)
+        told.append(str(error.value))
+    assert told[0] == told[1]
+
+
+@built
+def test_what_is_not_built_in_goes_to_the_reference_and_says_so():
+    class Mine(Relu):
+        """max(z, 0), under another name."""
+
+    X, Y = np.ones((4, 2)), np.ones((4, 1))
+    history = train(Network([2, 3, 1], Mine()), X, Y, epochs=1)
+    assert history.engine == "reference"
+    assert history.engine_reason == "Mine is not among its formulas"
+    with pytest.raises(ValueError, match="engine='native' cannot run this: Mine is not") as error:
+        train(Network([2, 3, 1], Mine()), X, Y, epochs=1, engine="native")
+    assert "\n" not in str(error.value)
+    history = train(Network([2, 3, 1]), X, Y, epochs=1)
+    assert (history.engine, history.engine_reason) == ("native", "")
+
+
+def test_the_environment_can_force_the_reference(monkeypatch):
+    monkeypatch.setenv("CHAINRULE_ENGINE", "reference")
+    plan = Plan(SquaredError(), SGD(), Constant(), Penalty(), 4, 1)
+    data = Data(np.ones((4, 2)), np.ones((4, 1)))
+    engine, reason = choose_engine("auto", plan, Network([2, 3, 1]), data)
+    assert engine.name == "reference"
+    assert reason == "CHAINRULE_ENGINE=reference is set"
+
+
+def test_a_library_that_is_missing_or_of_other_sources_is_not_used(tmp_path, monkeypatch):
+    with pytest.raises(Unusable, match="no native library"):
+        load(tmp_path / "libchainrule.so")
+    (tmp_path / "no.so").write_bytes(b"nothing")
+    with pytest.raises(Unusable, match="cannot be loaded"):
+        load(tmp_path / "no.so")
+    if isinstance(find(), Library):
+        monkeypatch.setattr("chainrule.native.digest", lambda: "another")
+        with pytest.raises(Unusable, match="built from other sources"):
+            load(find().path)
+
+
+@pytest.mark.parametrize(
+    ("module", "old", "new", "emitted"),
+    [
+        ("activations", "return z / (1 + abs(z))", "return z / (2 + abs(z))", "T(2.0) + m::abs(z)"),
+        ("activations", "slope: float = 0.01", "slope: float = 0.03", "double slope = 0.03"),
+        ("losses", "TINY = 1e-7", "TINY = 1e-9", "T(1e-09)"),
+        ("optimizers", "s = s + g * g", "s = s + 3 * g * g", "(T(3.0) * g) * g"),
+        ("schedules", "return 1 / t**self.power", "return 2 / t**self.power", "2.0 / m::power(t"),
+        ("penalties", "* abs(w) + 0.5", "* abs(w) + 0.25", "T((0.25 * "),
+    ],
+)
+def test_a_formula_changed_in_its_one_place_changes_the_native_engine(module, old, new, emitted):
+    assert old in MODULES[module]
+    assert emitted not in header(MODULES)
+    changed = MODULES | {module: MODULES[module].replace(old, new)}
+    assert emitted in header(changed)
+
+
+def test_what_the_translator_does_not_know_is_refused_by_name():
+    changed = MODULES["activations"].replace("return tanh(z)", "return arctan(z)")
+    with pytest.raises(Untranslatable, match="arctan"):
+        header(MODULES | {"activations": changed})
+
+
+def test_every_member_of_every_table_is_emitted():
+    found = members(MODULES)
+    for table, entries in [
+        ("ACTIVATIONS", {type(a) for a in ACTIVATIONS.values()}),
+        ("LOSSES", set(LOSSES.values())),
+        ("OPTIMIZERS", set(OPTIMIZERS.values()) - {LBFGS}),
+        ("SCHEDULES", set(SCHEDULES.values())),
+    ]:
+        assert set(found[table]) == {entry.__name__ for entry in entries}
+
+
+@built
+def test_the_library_tells_of_itself():
+    done = subprocess.run(
+        [sys.executable, "-m", "chainrule.native"], capture_output=True, text=True, check=True
+    )
+    assert SETS[-1] in done.stdout
+    assert "Softmax" in done.stdout
+    assert next(iter(ENGINES)) == "native"
+
+
+@built
+def test_memory_does_not_grow_with_the_rows():
+    plan = Plan(SquaredError(), AdamW(), InverseScaling(), Penalty(), 50, 1)
+    sizes = []
+    for n in (100, 100_000):
+        data = Data(np.ones((n, 4)), np.ones((n, 1)))
+        sizes.append(NativeEngine(plan, Network([4, 8, 1]), data).arena.size)
+    assert sizes[0] == sizes[1]
+    assert Path(find().path).stat().st_size < 2_000_000
+    assert Adam().slots == AdamW().slots
