@@ -7,6 +7,7 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
+import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -24,6 +25,7 @@ from chainrule.schedules import Constant, Schedule
 EVENTS = ("epochs", "time", "threshold", "fault")  # in job.h's order, as the places are
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
 NO_ORDER = -2  # no epoch's
+THREADS_PAY, THREAD_STEP = 40_000_000, 1_500_000  # operations in an epoch; of a thread in a step
 
 
 class NativeEngine:
@@ -48,6 +50,8 @@ class NativeEngine:
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER)
+        self.n_threads = threads_for(plan, network, data.n, n_threads)
+        job.threads = self.n_threads
         self.layers = (Layer * len(network.layers))()
         self._describe_network(library)
         self._describe_plan(library)
@@ -135,6 +139,20 @@ class NativeEngine:
 
     def _usable(self, values: Array) -> Array:
         return np.ascontiguousarray(values, self.network.dtype)
+
+
+def threads_for(plan: Plan, network: Network, rows: int, most: int | None) -> int:
+    """Return how many threads pay: none waits long for work, and starting them is soon won back."""
+    step = 6 * min(plan.batch_size, rows) * network.theta.size  # floating-point operations
+    if step * -(-rows // plan.batch_size) < THREADS_PAY:
+        return 1
+    return max(1, min(most or cores(), step // THREAD_STEP))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 #: What a job has under the same name as the state.

@@ -16,6 +16,7 @@ struct Layer {
 struct Job {
   i64 width;  // bytes of a number: 4 or 8
   i64 isa;
+  i64 threads;
   i64 n_layers;
   const Layer *layers;
   // rows

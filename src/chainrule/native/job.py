@@ -29,7 +29,7 @@ class Job(ctypes.Structure):
     """Plan, data, state and memory of one call."""
 
     _fields_: ClassVar = [
-        *_members(_WHOLE, "width isa n_layers"),
+        *_members(_WHOLE, "width isa threads n_layers"),
         ("layers", ctypes.POINTER(Layer)),
         ("rows", _WHOLE),
         *_members(_ADDRESS, "X Y weights"),

@@ -1,6 +1,6 @@
 // All kernels, for one instruction set: this file is compiled once for each. What is in here has no
 // name outside, so that code for one processor is never taken for another's.
-#include "clock.h"
+#include "system.h"
 #include "kernels.h"
 
 namespace {

@@ -1,7 +1,10 @@
 // The loop: batches, updates, epochs, until the next event.
 #pragma once
-#include "clock.h"
+#include "system.h"
 #include "pass.h"
+#include "team.h"
+
+constexpr i64 PIECE = 16384;  // parameters that one thread updates at a time
 
 // The rows of a batch, or all of them: which, and their weights.
 template <class T> struct Batch {
@@ -35,19 +38,21 @@ template <class T, class F> static double sum_over(const T *w, i64 n, const F &f
 
 template <class T> struct Training {
   Job &job;
+  Team team;
   Work<T> work;
-  explicit Training(Job &job) : job(job), work(job) {}
+  explicit Training(Job &job) : job(job), team(job.threads), work(job) {}
 
   i64 parameters(i64 l) const { return (job.layers[l].n_in + 1) * job.layers[l].n_out; }
 
   // Fill the gradient; return the cost, penalty included. `t` is the update, 0 for none.
   double cost_and_gradient(const Batch<T> &batch, i64 t, double n) {
-    work.pack_weights(true);
+    work.pack_weights(team, true);
     double cost = 0;
+    i64 tiles = 0;
+    EACH(l, job.n_layers) tiles += work.tiles(job.layers[l]);
     for (i64 first = 0; first < batch.n; first += CHUNK) {
-      const i64 rows = load(batch, first, t, n);
-      work.forward(rows, t > 0);
-      work.backward(rows, t > 0, first > 0);
+      const i64 rows = pass(batch, first, t, n, true);
+      team.each(tiles, [&](i64 i) { work.gradient_tile(i, rows, t > 0, first > 0); });
       EACH(i, rows) cost += double(work.share[i]) * double(work.losses[i]);
       if (job.every_row && t > 0)
         EACH(i, rows)
@@ -57,14 +62,27 @@ template <class T> struct Training {
   }
   double worst = 0;
 
-  // Bring the rows of a batch from `first` on into the arena; return how many.
-  i64 load(const Batch<T> &batch, i64 first, i64 t, double n) {
+  // Run a chunk of a batch, from its row `first` on, forward and maybe back; return its rows.
+  i64 pass(const Batch<T> &batch, i64 first, i64 t, double n, bool back) {
     const i64 rows = batch.n - first < CHUNK ? batch.n - first : CHUNK;
-    work.gather(job.X, batch.order, batch.first + first, rows, job.layers[0].n_in, work.input);
-    work.gather(job.Y, batch.order, batch.first + first, rows, work.last().n_out, work.target);
-    EACH(i, rows) work.share[i] = batch.weight(first + i) / T(n);
-    if (t > 0) work.draw_masks(t, first, rows);
+    team.each((rows + TILE_ROWS - 1) / TILE_ROWS, [&](i64 tile) {
+      const i64 at = tile * TILE_ROWS, left = rows - at;
+      const i64 here = left < TILE_ROWS ? left : TILE_ROWS;
+      load(batch, first, at, here, t, n);
+      work.forward(at, here, t > 0);
+      if (back) work.backward(at, here, t > 0);
+    });
     return rows;
+  }
+
+  // Bring n rows of a batch into the arena, from row `at` on; `first` is the place of row 0.
+  void load(const Batch<T> &batch, i64 first, i64 at, i64 n, i64 t, double total) {
+    const i64 in = job.layers[0].n_in, out = work.last().n_out, place = first + at;
+    work.gather(job.X, batch.order, batch.first + place, n, in, work.input + at * stride<T>(in));
+    work.gather(job.Y, batch.order, batch.first + place, n, out,
+                work.target + at * stride<T>(out));
+    EACH(i, n) work.share[at + i] = batch.weight(place + i) / T(total);
+    if (t > 0) work.draw_masks(t, first, at, n);
   }
 
   // Add the penalty to the gradient; return its cost.
@@ -136,17 +154,20 @@ template <class T> struct Training {
     T *__restrict w = (T *)job.theta, *__restrict p = (T *)job.slots[0];
     T *__restrict q = (T *)job.slots[1];
     const T *__restrict g = (const T *)job.gradient;
-    if (job.slots_used == 2) {
-      EACH(i, count) {
-        const Step<T> next = f.update(w[i], g[i], {{p[i], q[i]}}, rate, t);
-        w[i] = next.w, p[i] = next.slots.each[0], q[i] = next.slots.each[1];
+    team.each((count + PIECE - 1) / PIECE, [&](i64 piece) {
+      const i64 from = piece * PIECE, to = from + PIECE < count ? from + PIECE : count;
+      if (job.slots_used == 2) {
+        for (i64 i = from; i < to; i++) {
+          const Step<T> next = f.update(w[i], g[i], {{p[i], q[i]}}, rate, t);
+          w[i] = next.w, p[i] = next.slots.each[0], q[i] = next.slots.each[1];
+        }
+      } else {
+        for (i64 i = from; i < to; i++) {
+          const Step<T> next = f.update(w[i], g[i], {{p[i], T(0)}}, rate, t);
+          w[i] = next.w, p[i] = next.slots.each[0];
+        }
       }
-    } else {
-      EACH(i, count) {
-        const Step<T> next = f.update(w[i], g[i], {{p[i], T(0)}}, rate, t);
-        w[i] = next.w, p[i] = next.slots.each[0];
-      }
-    }
+    });
   }
 
   void update() {
@@ -171,13 +192,14 @@ template <class T> struct Training {
     job.t++;
     worst = job.worst_row;
     const double cost = cost_and_gradient(batch, job.t, n);
+    team.each(job.n_layers, [&](i64 l) { work.levels[l].square = norm_square(l); });
     double squares = 0;
-    EACH(l, job.n_layers) squares += norm_square(l);
+    EACH(l, job.n_layers) squares += work.levels[l].square;
     if (!finite(cost) || (!finite(squares) && !gradient_finite())) {
       locate_fault(batch, n);
       return false;
     }
-    EACH(l, job.n_layers) job.norm_squares[l] += norm_square(l);
+    EACH(l, job.n_layers) job.norm_squares[l] += work.levels[l].square;
     job.epoch_updates++;
     job.loss_sum += cost * n;
     job.weight_sum += n;
@@ -191,8 +213,7 @@ template <class T> struct Training {
   void locate_fault(const Batch<T> &batch, double n) {
     i64 bad = job.n_layers;
     for (i64 first = 0; first < batch.n; first += CHUNK) {
-      const i64 rows = load(batch, first, job.t, n);
-      work.forward(rows, true);
+      const i64 rows = pass(batch, first, job.t, n, false);
       const i64 here = work.first_bad_layer(rows);
       bad = here < bad ? here : bad;
     }
@@ -260,11 +281,10 @@ template <class T> struct Training {
     const double n = batch.total();
     const i64 units = work.last().n_out;
     double sum = 0;
-    work.pack_weights(false);
+    work.pack_weights(team, false);
     for (i64 first = 0; first < job.rows; first += CHUNK) {
-      const i64 rows = load(batch, first, 0, n);
-      work.forward(rows, false);
-      const Output<T> o = work.output(rows);
+      const i64 rows = pass(batch, first, 0, n, false);
+      const Output<T> o = work.output(0, rows);
       judge<T>(job, o, false);
       EACH(i, rows) sum += double(batch.weight(first + i)) * double(work.losses[i]);
       EACH(i, rows) EACH(k, units) outputs[(first + i) * units + k] = o.a.row(i)[k];

@@ -1,15 +1,17 @@
-// A clock that only goes forward.
+// What the operating system gives: a clock that only goes forward, and threads.
 #pragma once
 #ifdef _WIN32
-extern "C" int QueryPerformanceCounter(long long *);
-extern "C" int QueryPerformanceFrequency(long long *);
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
 static inline double now() {
-  long long count, frequency;
+  LARGE_INTEGER count, frequency;
   QueryPerformanceCounter(&count);
   QueryPerformanceFrequency(&frequency);
-  return double(count) / double(frequency);
+  return double(count.QuadPart) / double(frequency.QuadPart);
 }
 #else
+#include <pthread.h>
+#include <sched.h>
 #include <time.h>
 static inline double now() {
   timespec t;
