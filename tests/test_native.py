@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import NAMES, seeds, targets
 
 from chainrule.activations import ACTIVATIONS, Relu
 from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
@@ -26,6 +25,7 @@ from chainrule.penalties import Penalty
 from chainrule.randomness import row_order
 from chainrule.schedules import SCHEDULES, Constant, InverseScaling
 from chainrule.training import Diverged, train
+from strategies import NAMES, seeds, targets
 
 MODULES = read_modules(HERE.parent)
 STEPPING = sorted(set(OPTIMIZERS) - {"lbfgs"})
@@ -206,7 +206,9 @@ def test_evaluation_and_full_gradient_equal_the_reference(case, other):
 
 @built
 @settings(max_examples=30)
-@given(case=cases(optimizer="adam", activation="silu"), turns=st.lists(st.integers(0, 1), max_size=9))
+@given(
+    case=cases(optimizer="adam", activation="silu"), turns=st.lists(st.integers(0, 1), max_size=9)
+)
 def test_either_engine_goes_on_where_the_other_stopped(case, turns):
     """In mid-epoch too: a state is plain numbers, and both read it alike."""
     (alone, state), (native, _) = case.engines()

@@ -10,7 +10,7 @@ import ctypes
 import os
 from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -22,7 +22,10 @@ from chainrule.network import Gradients, Network
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
 
-EVENTS = ("epochs", "time", "threshold", "fault")  # in job.h's order, as the places are
+# In job.h's order:
+EVENTS: tuple[Literal["epochs", "time", "threshold", "fault"], ...] = (
+    "epochs", "time", "threshold", "fault",
+)  # fmt: skip
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
 NO_ORDER = -2  # no epoch's
 THREADS_PAY, THREAD_STEP = 40_000_000, 1_500_000  # operations in an epoch; of a thread in a step
@@ -190,6 +193,8 @@ def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> s
         asked.append(("OPTIMIZERS", plan.optimizer))
         if type(plan.schedule) is not Schedule:
             asked.append(("SCHEDULES", plan.schedule))
-    strange = (type(member).__name__ for table, member in asked if number(library, table, member) < 0)
+    strange = (
+        type(member).__name__ for table, member in asked if number(library, table, member) < 0
+    )
     name = next(strange, "")
     return f"{name} is not among its formulas" if name else ""

@@ -52,7 +52,12 @@ def load(path: Path) -> Library:
 
 def _declare(calls: Any) -> None:
     """Tell ctypes what each call takes and gives."""
-    job, whole, real, pointer = ctypes.POINTER(Job), ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+    job, whole, real, pointer = (
+        ctypes.POINTER(Job),
+        ctypes.c_int64,
+        ctypes.c_double,
+        ctypes.c_void_p,
+    )
     for name, result, *arguments in (
         ("job_bytes", whole),
         ("has", whole, whole),

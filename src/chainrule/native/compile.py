@@ -16,10 +16,19 @@ from pathlib import Path
 from types import ModuleType
 
 HERE = Path(__file__).parent
-FLAGS = (
-    "-std=c++17 -O3 -fno-math-errno -fno-trapping-math -ffp-contract=fast -fno-exceptions"
-    " -fno-rtti -fvisibility=hidden -Wall -Wextra -Wno-unused-parameter"
-).split()
+FLAGS = [
+    "-std=c++17",
+    "-O3",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-ffp-contract=fast",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-parameter",
+]
 #: The instruction sets of each kind of processor: name, compiler's name, bytes of a vector.
 INSTRUCTION_SETS = {
     "x86_64": (("base", "x86_64", 16), ("v3", "x86_64_v3", 32)),

@@ -121,7 +121,7 @@ INLINE float log_tail(float w) {
   return p * w;
 }
 
-// Return log x + more, for finite x > 0; `more` is far smaller than x.
+// Return log x + more, for finite x > 0; `more` is beyond smaller than x.
 template <class T> INLINE T log_positive(T x, T more) {
   typedef Form<T> F;
   typedef typename F::Bits Bits;
@@ -159,11 +159,11 @@ template <class T> INLINE T tanh(T x) {
   const Reduced<T> e(y);
   const T p = e.r + e.r * e.r * exp_tail(e.r), power = (T(1) + p) * e.first * e.second;
   const T less = (p * e.first + (e.first - T(1) / e.second)) * e.second;  // e - 1
-  const bool far = y < T(-1.1);
-  const T q = (far ? T(2) * power : -less) / (far ? T(1) + power : T(2) + less);
+  const bool beyond = y < T(-1.1);
+  const T q = (beyond ? T(2) * power : -less) / (beyond ? T(1) + power : T(2) + less);
   typedef typename Form<T>::Bits Bits;
   const Bits sign = __builtin_bit_cast(Bits, x) & Form<T>::sign;
-  return __builtin_bit_cast(T, Bits(__builtin_bit_cast(Bits, far ? T(1) - q : abs(q)) | sign));
+  return __builtin_bit_cast(T, Bits(__builtin_bit_cast(Bits, beyond ? T(1) - q : abs(q)) | sign));
 }
 
 }  // namespace m

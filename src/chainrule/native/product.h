@@ -90,19 +90,20 @@ static void multiply_tight(i64 m, i64 n, i64 k, Matrix<const T> A, const T *B, i
   }
 }
 
-// Copy a matrix (k, n) into panels: each k rows of PANEL columns, the last filled with zeros.
+// Copy a matrix (k, n) into panels: each k rows of PANEL columns. Where the last has fewer, the rest
+// stays as it is, and as nobody ever writes there, zero.
 template <class T> static void pack(i64 k, i64 n, Matrix<const T> from, T *to) {
   for (i64 p = 0; p < panels<T>(n); p++) {
     const i64 columns = n - p * PANEL<T> < PANEL<T> ? n - p * PANEL<T> : PANEL<T>;
     const T *block = from.at + p * PANEL<T> * from.column;
-    for (i64 i = 0; i < k; i++, to += PANEL<T>) {
+    for (i64 i = 0; i < k; i++, to += PANEL<T>, block += from.row) {
       if (columns == PANEL<T> && from.column == 1)
-        __builtin_memcpy(to, block + i * from.row, sizeof(T) * PANEL<T>);
+        __builtin_memcpy(to, block, sizeof(T) * PANEL<T>);
       else if (columns == PANEL<T>)
-        for (i64 j = 0; j < PANEL<T>; j++) to[j] = block[i * from.row + j * from.column];
+        for (i64 j = 0; j < PANEL<T>; j++) to[j] = block[j * from.column];
       else
-        for (i64 j = 0; j < PANEL<T>; j++)
-          to[j] = j < columns ? block[i * from.row + j * from.column] : T(0);
+#pragma clang loop vectorize(disable) unroll(disable)
+        for (i64 j = 0; j < columns; j++) to[j] = block[j * from.column];
     }
   }
 }
