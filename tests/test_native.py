@@ -4,6 +4,7 @@ import dataclasses
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from chainrule.activations import ACTIVATIONS, Relu
 from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
-from chainrule.engine.native import NativeEngine
+from chainrule.engine.native import NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.initializers import Uniform
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, SquaredError
@@ -236,9 +237,57 @@ def test_runs_and_slices_change_no_bit(case, pauses):
 
 
 @built
+@settings(max_examples=25)
+@given(case=cases(), threads=st.integers(2, 5))
+def test_the_number_of_threads_changes_no_bit(case, threads):
+    """Pieces of work are claimed by whoever is free; what they compute does not depend on it."""
+    alone, many = (case.engines()[1] for _ in range(2))
+    alone[0].job.threads, many[0].job.threads = 1, threads
+    for engine, state in (alone, many):
+        engine.advance(state, 2, 60.0)
+    assert alone[0].network.theta.tobytes() == many[0].network.theta.tobytes()
+    assert alone[1].norm_squares == many[1].norm_squares
+    gradients = [engine.cost_and_gradient()[1].flat.tobytes() for engine, _ in (alone, many)]
+    assert gradients[0] == gradients[1]
+    outputs = [engine.evaluate(case.data)[1].tobytes() for engine, _ in (alone, many)]
+    assert outputs[0] == outputs[1]
+
+
+@built
+def test_threads_are_taken_where_they_pay_and_never_more_than_asked():
+    few, wide = Network([4, 8, 1]), Network([100, 256, 256, 1])
+    for network, rows, most, expected in [
+        (few, 2000, 8, 1),
+        (wide, 2000, 1, 1),
+        (wide, 2000, 3, 3),
+        (wide, 200, 8, 8),
+        (wide, 20, 8, 1),
+    ]:
+        plan = Plan(SquaredError(), SGD(), Constant(), Penalty(), 200, 1)
+        assert threads_for(plan, network, rows, most) == expected
+
+
+@built
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_trains_on():
+    """No thread outlives a call, so a child misses none."""
+    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), 200, 1)
+    data = Data(np.ones((400, 100)), np.ones((400, 1)))
+    engine = NativeEngine(plan, Network([100, 256, 256, 1]), data)
+    engine.job.threads = 2
+    engine.advance(State.start(plan, engine.network), 1, 60.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # NumPy's own threads are asleep
+        child = os.fork()
+    if child == 0:
+        event = engine.advance(State.start(plan, engine.network), 1, 60.0)
+        os._exit(0 if event.kind == "epochs" else 1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@built
 @pytest.mark.parametrize("n", [1, 2, 32, 33, 300, 5000, 70_000])
 def test_the_order_of_rows_is_that_of_randomness(n):
-    """Seen through the engine: with one row per batch and weights that double, sums tell it."""
     plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n, 2, seed=7)
     net = Network([1, 1], ["identity"])
     native = NativeEngine(plan, net, Data(np.ones((n, 1)), np.ones((n, 1))))
