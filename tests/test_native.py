@@ -168,6 +168,48 @@ def test_epochs_equal_the_reference(optimizer, schedule, draw):
     assert_epochs(case, 3, 1e-9)
 
 
+def other_settings(member):
+    """Return a member of the same class with all of its numbers changed."""
+    changed = {f.name: getattr(member, f.name) for f in dataclasses.fields(member)}
+    for name, value in changed.items():
+        if name != "rate":  # which the test chooses
+            changed[name] = not value if isinstance(value, bool) else value * 0.6 + 0.1
+    return dataclasses.replace(member, **changed)
+
+
+def members_with_settings(entries):
+    made = [entry() if isinstance(entry, type) else entry for entry in entries]
+    return [m for m in dict.fromkeys(made) if dataclasses.fields(m) and not isinstance(m, LBFGS)]
+
+
+@built
+@pytest.mark.parametrize(
+    ("part", "member"),
+    [
+        (part, other_settings(member))
+        for part, table in [
+            ("activation", ACTIVATIONS),
+            ("loss", LOSSES),
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+        ]
+        for member in members_with_settings(table.values())
+    ],
+)
+def test_settings_of_your_own_reach_the_native_engine(part, member):
+    rng = np.random.default_rng(0)
+    plan = Plan(SquaredError(), SGD(1e-2), Constant(), Penalty(0.01, 0.02, 0.03, True), 12, 9)
+    activation, outputs, last = "tanh", rng.uniform(size=(12, 3)), "sigmoid"
+    if part == "activation":
+        activation = member
+    else:
+        plan = dataclasses.replace(plan, **{part: member})
+    if part == "loss" and member.rows_sum_to_one:
+        outputs, last = outputs / outputs.sum(axis=1, keepdims=True), "softmax"
+    net = Network([4, 5, 3], [activation, last], seed=3)
+    assert_epochs(Case(plan, net, Data(rng.normal(size=(12, 4)), outputs), SETS[-1]), 9, 1e-10)
+
+
 @built
 @settings(max_examples=30)
 @given(case=cases(activation="softplus", optimizer="sgd"))

@@ -7,7 +7,6 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
-import os
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal
@@ -16,7 +15,7 @@ import numpy as np
 
 from chainrule.arrays import Array, aligned_zeros
 from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State, layer_name
-from chainrule.native import Library, find
+from chainrule.native import Library, cores, find
 from chainrule.native.job import ACTIVATION_SETTINGS, RECORD, Job, Layer
 from chainrule.network import Gradients, Network
 from chainrule.optimizers import LBFGS
@@ -150,12 +149,6 @@ def threads_for(plan: Plan, network: Network, rows: int, most: int | None) -> in
     if step * -(-rows // plan.batch_size) < THREADS_PAY:
         return 1
     return max(1, min(most or cores(), step // THREAD_STEP))
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 #: What a job has under the same name as the state.

@@ -1,12 +1,13 @@
 """Native code: the compiled engine's library, found, checked and loaded.
 
 The C++ sources lie beside this file; `emit` writes the formulas among them, `compile` builds.
-`python -m chainrule.native` tells what there is.
+`python -m chainrule.native` tells what there is, and with `--build` compiles anew (with ziglang).
 """
 
 from __future__ import annotations
 
 import ctypes
+import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -69,6 +70,12 @@ def _declare(calls: Any) -> None:
     ):
         call = getattr(calls, f"chainrule_{name}")
         call.restype, call.argtypes = result, arguments
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 @cache
