@@ -26,6 +26,7 @@ from chainrule.features import KINDS, SCALINGS, Category, Settings
 from chainrule.names import look_up, nearest
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
     from sklearn.utils import Tags
 
@@ -321,6 +322,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         _refuse_lacking([str(record["name"]) for _, record in used], [str(n) for n in names])
         for _, record in used:
             yield record, read_series(record["name"], frame[record["name"]])
+
+
+def fit_on_rows(encoder: TableEncoder, X: pl.DataFrame, rows: Any) -> TableEncoder:
+    """Fit to some rows of X, but take for text what is text in all: one word may be elsewhere."""
+    import polars as pl
+
+    part = X[rows]
+    words = [name for name, kind in X.schema.items() if kind == pl.String]
+    odd = [
+        name
+        for name in words
+        if settled(Column(name, "text", part[name])).kind != "text"
+        and settled(Column(name, "text", X[name])).kind == "text"
+    ]
+    return encoder.fit(part.with_columns(pl.col(odd).cast(pl.Categorical)))
 
 
 ARRAY: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}

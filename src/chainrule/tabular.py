@@ -26,7 +26,7 @@ from chainrule.names import nearest
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.penalties import Penalty
-from chainrule.preprocessing import TableEncoder
+from chainrule.preprocessing import TableEncoder, fit_on_rows
 from chainrule.settings import Settings
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def train_table(
     >>> import polars as pl
     >>> x = [i % 7 for i in range(60)]
     >>> table = pl.DataFrame({"x": x, "big": ["yes" if i > 3 else "no" for i in x]})
-    >>> model = train_table(table, "big")
+    >>> model = train_table(table, "big", Settings(learning_rate=0.01))
     >>> model.task, model.scores["accuracy"]
     ('class', 1.0)
     """
@@ -111,7 +111,7 @@ def train_table(
     X = frame.drop(target)
     _refuse_infinite(X)
     train, held = _split(y, task, target, settings)
-    encoder = TableEncoder().fit(X[train])
+    encoder = fit_on_rows(TableEncoder(), X, train)
     network = _estimator(task, settings, len(train), callbacks)
     held_out = (encoder.transform(X[held]), y[held]) if len(held) else None
     network.fit(encoder.transform(X[train]), y[train], eval_set=held_out)
