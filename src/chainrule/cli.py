@@ -100,7 +100,7 @@ def _train(
     if as_json:
         print(to_json(summary(model) | {"model": str(output), "report": str(report)}))
     if model.network.stop_reason_.startswith("interrupted"):
-        raise KeyboardInterrupt(f"interrupted; the best weights so far are in {output}")
+        _fail(f"interrupted; the best weights so far are in {output}", 130)
 
 
 @app.command()
@@ -263,10 +263,15 @@ def main() -> None:
             warnings.simplefilter("ignore")  # commands say what a user should know
             code = app(arguments, standalone_mode=False) or 0
             sys.stdout.flush()  # here, where a closed pipe is caught
+        if code == 130:  # typer's answer to Ctrl-C
+            _fail("interrupted", 130, debug)
         sys.exit(code)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        _fail(str(error) or "interrupted", 130, debug)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130, debug)
+    except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
+        if not any(isinstance(each, BrokenPipeError) for each in (error, error.__context__)):
+            raise
+        # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except UsageError as error:
@@ -285,7 +290,7 @@ def main() -> None:
         _fail(f"{what}; this is a bug of chainrule: report it with what --debug shows", 1, debug)
 
 
-def _fail(message: str, code: int, debug: bool) -> None:
+def _fail(message: str, code: int, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     print(f"chainrule: {' '.join(message.split())}", file=sys.stderr)

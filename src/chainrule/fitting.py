@@ -227,6 +227,8 @@ class MLP(BaseEstimator):
         try:
             loop.run(self.engine, self.n_threads, state)
         except KeyboardInterrupt:
+            if not loop.history.stop_reason:  # it had not begun
+                raise
             warnings.warn(
                 f"Training {loop.history.stop_reason}; the best weights so far are kept",
                 stacklevel=3,
