@@ -92,6 +92,11 @@ def command(monkeypatch, capsys, *words):
     return stop.value.code or 0, out, err
 
 
+def without_pictures(monkeypatch):
+    """Let `train` draw nothing, which takes it most of its time on a small table."""
+    monkeypatch.setattr("chainrule.report.write_report", lambda *_, **__: [])
+
+
 def refused(result, words, code=1):
     """Assert that a command ended with one line on standard error that holds `words`."""
     given, _, err = result

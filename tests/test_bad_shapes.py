@@ -33,6 +33,7 @@ from refusals import (
     network,
     refused,
     train_network,
+    without_pictures,
 )
 
 pytestmark = pytest.mark.filterwarnings(
@@ -397,6 +398,7 @@ def run(monkeypatch, capsys, tmp_path):
     """Write TABLE, and run the command line beside it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.csv").write_text(csv(TABLE))
+    without_pictures(monkeypatch)
     return lambda *words: command(monkeypatch, capsys, *words)
 
 
