@@ -87,19 +87,23 @@ def _train(
     _check_outputs(table, output, report, force)
     frame = read_table(table)
     say = _teller(as_json)
-    say(f"{table}: {frame.height} rows, {frame.width} columns")
+    say(f"{_named(table)}: {frame.height} rows, {frame.width} columns")
     progress = ProgressBar(settings.epochs, quiet=as_json)
     model = tabular.train_table(frame, target, settings, [progress])
     for note in model.notes:
         say(note)
+    facts = summary(model)
+    say(
+        f"{facts['epochs']} epochs in {facts['seconds']:.1f} s, kept epoch"
+        f" {facts['best_epoch'] or facts['epochs']}; stopped: {facts['stop_reason']}"
+    )
     _tell_scores(model, say, "validation")
-    say(f"stopped: {model.network.stop_reason_}")
     model.save(output, force=force)
     files = write_report(model, report, force=force, extra={"model": str(output)})
     say(f"model: {output}   report: {report}{os.sep} ({', '.join(f.name for f in files)})")
     if as_json:
-        print(to_json(summary(model) | {"model": str(output), "report": str(report)}))
-    if model.network.stop_reason_.startswith("interrupted"):
+        print(to_json(facts | {"model": str(output), "report": str(report)}))
+    if model.interrupted:
         _fail(f"interrupted; the best weights so far are in {output}", 130)
 
 
@@ -142,12 +146,12 @@ def evaluate(
 
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
     if picture is not None:
-        for axes in draw_answers(result).values():
+        for axes in draw_answers(result, table).values():
             plots.save_figure(axes, picture, force=force)
     say = _teller(as_json)
     for note in result.notes:
         say(note)
-    _tell_scores(result, say, f"{len(result.truth)} rows")
+    _tell_scores(result, say, f"on {len(result.truth)} rows")
     if as_json:
         facts = {"rows": len(result.truth), "scores": result.scores, "baseline": result.baseline}
         print(to_json(facts | {"notes": result.notes}))
@@ -226,9 +230,21 @@ def _warn(text: str) -> None:
 
 def _tell_scores(model: Any, say: Callable[[str], None], where: str) -> None:
     for name, value in model.scores.items():
-        constant = model.baseline.get(name)
-        beside = "" if constant is None else f"   (a constant answer: {constant:.4g})"
-        say(f"{where} {name.replace('_', ' ')}: {value:.4g}{beside}")
+        beside = f"(a constant answer: {_readable(model.baseline[name])})"
+        say(f"{where}: {name.replace('_', ' ')} {_readable(value)}   {beside}")
+
+
+def _readable(score: float) -> str:
+    """Return a score as a person writes it: 112,324 or 0.9367.
+
+    >>> _readable(112324.4), _readable(0.93671), _readable(-7.5e-05)
+    ('112,324', '0.9367', '0.0')
+    """
+    return f"{score:,.0f}" if abs(score) >= 1000 else f"{round(score, 4) + 0.0:.4}"
+
+
+def _named(table: str) -> str:
+    return "standard input" if table == "-" else table
 
 
 def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:

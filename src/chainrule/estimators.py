@@ -6,7 +6,7 @@ constructor's words into a plan, `fitting` and `training` carry it out.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -82,7 +82,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         store(self, locals())
 
     @available_if(trains_in_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one more epoch; `classes` names all labels at the first call."""
         return self._partial_fit(X, y, sample_weight, classes)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -69,7 +69,7 @@ class MLP(BaseEstimator):
     def _metric(self, Y: Array, outputs: Array) -> float:
         raise NotImplementedError
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
         """Fit the network to X (n, features) and y (n,) or (n, outputs); return self.
 
         `eval_set`, (X, y) or (X, y, sample_weight), is measured after every epoch, and is what
@@ -117,11 +117,11 @@ class MLP(BaseEstimator):
         return self
 
     @available_if(trains_in_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch on X and y, with the optimizer as the last call left it."""
         return self._partial_fit(X, y, sample_weight)
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         check_parameters(self.get_params(deep=False), self._own)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True; set it to False")

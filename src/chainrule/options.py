@@ -133,10 +133,10 @@ Rate = Annotated[
     ),
 ]
 Dropout = Annotated[
-    float,
+    float | None,
     typer.Option(
         parser=_number("--dropout", "a number >= 0 and < 1", lambda x: 0 <= x < 1),
-        help="Share of hidden units to drop; lbfgs drops none.",
+        help="Share of hidden units to drop; by default 0 and 0.4 are tried, the better kept.",
     ),
 ]
 Validation = Annotated[
@@ -148,7 +148,10 @@ Validation = Annotated[
 ]
 Epochs = Annotated[int, _count("--epochs", "Most passes over the rows.")]
 Patience = Annotated[int, _count("--patience", "Epochs without better validation loss to wait.")]
-BatchSize = Annotated[int, _count("--batch-size", "Rows per update.")]
+BatchSize = Annotated[
+    int | None,
+    _count("--batch-size", "Rows per update; by default a hundredth of them, 32 to 256."),
+]
 Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
 Seed = Annotated[
