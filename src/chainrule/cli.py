@@ -59,7 +59,7 @@ def train(
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
-    """Fit a network to a table, and write the model and a report."""
+    """Fit a network to a table; write model and report."""
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
         batch_size, seed, validation, engine, threads,
@@ -114,7 +114,7 @@ def predict(
     output: options.Answers = None,
     force: options.Force = False,
 ) -> None:
-    """Write the table's columns with prediction and probabilities."""
+    """Add prediction and probabilities to a table."""
     from chainrule import tabular
     from chainrule.tables import read_table, write_table
 
@@ -139,7 +139,7 @@ def evaluate(
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
-    """Tell how well a model does on a table whose answers are known."""
+    """Score a model on a table with known answers."""
     from chainrule import plots, tabular
     from chainrule.report import draw_answers, to_json
     from chainrule.tables import read_table
@@ -159,7 +159,7 @@ def evaluate(
 
 @app.command()
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
-    """Tell what is in a model file, without loading its weights."""
+    """Tell what is in a model file."""
     from chainrule.model_file import read_header
     from chainrule.progress import tell_header
     from chainrule.report import to_json
@@ -179,7 +179,7 @@ def check(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Compare the model's derivatives with finite differences on real rows."""
+    """Compare derivatives with finite differences."""
     from dataclasses import asdict
 
     from chainrule import tabular
@@ -199,7 +199,7 @@ def demo(
         "chainrule-demo"
     ),
 ) -> None:
-    """Do all of it on data that ships with the package: penguins and handwritten digits."""
+    """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
 
     if folder.exists() and not folder.is_dir():
@@ -237,7 +237,7 @@ def _tell_scores(model: Any, say: Callable[[str], None], where: str) -> None:
 def _readable(score: float) -> str:
     """Return a score as a person writes it: 112,324 or 0.9367.
 
-    >>> _readable(112324.4), _readable(0.93671), _readable(-7.5e-05)
+    >>> _readable(112324.4), _readable(0.93671), _readable(-4e-05)
     ('112,324', '0.9367', '0.0')
     """
     return f"{score:,.0f}" if abs(score) >= 1000 else f"{round(score, 4) + 0.0:.4}"
@@ -249,7 +249,7 @@ def _named(table: str) -> str:
 
 def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
-    from chainrule.files import refuse_overwrite
+    from chainrule.files import refuse_overwrite, refuse_unwritable
 
     _refuse_same(table, output)
     if output.is_dir():
@@ -263,6 +263,7 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
         raise FileExistsError(f"{report} is a file; choose another folder: --report DIR")
     if report.is_dir() and any(report.iterdir()):
         refuse_overwrite(report, force)
+    refuse_unwritable(output.parent)
 
 
 def _refuse_same(table: str, output: Path) -> None:

@@ -259,7 +259,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if len(present) == 0:
             return self._drop(column, "every value is missing")
         if self.drop_ids and _looks_like_id(name, raw, column, present, different):
-            return self._drop(column, f"it looks like an id ({different} different values)")
+            return self._drop(column, "it looks like an id, with hardly a value twice")
         learnt = KINDS[kind].fit(values, settings) if different > 1 else {}
         constant = different == 1 or learnt.get("levels") == []
         if constant and not indicator:
