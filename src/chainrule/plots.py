@@ -91,9 +91,7 @@ def plot_loss(records: Records, ax: Axes | None = None, best_epoch: int | None =
 def plot_metric(
     records: Records, ax: Axes | None = None, name: str = "accuracy", best_epoch: int | None = None
 ) -> Axes:
-    """Draw the records' "metric" against epochs, under its `name`, `best_epoch` marked.
-
-    Raises ValueError when no record holds a metric.
+    """Draw the records' "metric" against epochs; raise ValueError when none holds one.
 
     Examples
     --------

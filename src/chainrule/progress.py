@@ -83,7 +83,7 @@ def _in_a_line(value: Any) -> str:
     if isinstance(value, dict):
         short = {k: v for k, v in value.items() if isinstance(v, (str, int, float))}
         if short and len(value) <= 12:
-            return ", ".join(f"{k} {_in_a_line(v)}" for k, v in short.items())
+            return ", ".join(f"{k.replace('_', ' ')} {_in_a_line(v)}" for k, v in short.items())
     elif isinstance(value, list):
         if all(isinstance(each, (str, int, float)) for each in value):
             most = ", ".join(map(_in_a_line, value[:12]))

@@ -137,7 +137,11 @@ def train_table(
     lowest = min(map(_best_loss, fitted))
     best = next(network for network in fitted if _best_loss(network) <= MARGIN * lowest)
     pipeline = Pipeline([("encoder", encoder), ("network", best)])
-    notes += [*encoder.notes_, f"{len(train)} rows to train on, {len(held)} to validate on"]
+    notes += [
+        *_tell_kinds(encoder),
+        *encoder.notes_,
+        f"{len(train)} rows to train on, {len(held)} to validate on",
+    ]
     model = TableModel(pipeline, target, task, notes + _tell_tries(fitted, best))
     model.interrupted = fitted[-1].stop_reason_.startswith("interrupted")
     if held_out is not None:
@@ -186,6 +190,28 @@ def check_table(model: TableModel, frame: pl.DataFrame, rows: int, seed: int) ->
     loss, _ = model.network._loss_and_output()
     penalty = Penalty(alpha=model.network.alpha)
     return check_gradients(net, X, Y, loss=loss, penalty=penalty, seed=seed)
+
+
+KIND_WORDS = {
+    "number": "numbers", "category": "categories", "flag": "true/false", "time": "dates",
+    "duration": "durations",
+}  # fmt: skip
+
+
+def _tell_kinds(encoder: TableEncoder) -> list[str]:
+    """Say what each column was taken for, and which have gaps."""
+    by_kind: dict[str, list[str]] = {}
+    for column in encoder.columns_:
+        if column["kind"] != "dropped":
+            by_kind.setdefault(column["kind"], []).append(column["name"])
+    parts = [f"{KIND_WORDS[kind]}: {_some(names)}" for kind, names in by_kind.items()]
+    gaps = [column["name"] for column in encoder.columns_ if column.get("missing")]
+    return [f"columns read as {'; '.join(parts)}", *([f"gaps in {_some(gaps)}"] if gaps else [])]
+
+
+def _some(names: list[str]) -> str:
+    most = ", ".join(names[:8])
+    return most if len(names) <= 8 else f"{most}, … ({len(names)} in all)"
 
 
 def _measure(model: TableModel, X: Any, y: NDArray[Any], seen: NDArray[Any]) -> None:

@@ -78,14 +78,16 @@ def train(
         Converted to the network's dtype. X may be sparse.
     loss, optimizer, schedule : str or object
         A name from the tables `LOSSES`, `OPTIMIZERS`, `SCHEDULES`, or an entry with your
-        settings, such as ``SGD(0.4, momentum=0.6)``.
+        settings: ``SGD(0.4, momentum=0.6)`` has the learning rate 0.4. "squared_error" is
+        ½·mean over rows of the sum over outputs. Targets of "cross_entropy" are one-hot.
     epochs : int
         Most passes over the data; with L-BFGS, most iterations.
     batch_size : int, optional
         Rows per update; by default min(200, n), or all for full-batch optimizers. The last
         batch of an epoch may be smaller.
-    shuffle : bool
-        Whether the order of rows, a pure function of (seed, epoch), is random.
+    shuffle, seed : bool, int
+        Whether the order of rows is random: a pure function of (seed, epoch), as dropout is of
+        (seed, step, layer). A validation share is drawn from the seed too.
     weights : array-like (n,), optional
         Sample weights.
     l1, l2, penalty : float, or Penalty
