@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import __version__, look, plots
+from chainrule import __version__, plots
 from chainrule.callbacks import Record
 from chainrule.files import write_whole
+from chainrule.plots import look
 from chainrule.tabular import TableModel
 
 PICTURES = {

@@ -19,10 +19,10 @@ from chainrule.arrays import Array
 from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record, check_callbacks
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
+from chainrule.estimators.parameters import Parameter, check_parameters, hidden_layers, make_plan
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate
 from chainrule.optimizers import LBFGS
-from chainrule.parameters import Parameter, check_parameters, hidden_layers, make_plan
 from chainrule.schedules import ReduceOnPlateau
 from chainrule.training import Loop
 

@@ -17,9 +17,9 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from chainrule.activations import get_activation
 from chainrule.arrays import Array
 from chainrule.data import as_numbers, refuse_mixed
-from chainrule.fitting import MLP, refuse_infinite, store, trains_in_steps
+from chainrule.estimators.fitting import MLP, refuse_infinite, store, trains_in_steps
+from chainrule.estimators.parameters import PARAMETERS, Parameter, describe
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss, get_loss
-from chainrule.parameters import PARAMETERS, Parameter, describe
 
 _ATTRIBUTES = """
     Attributes

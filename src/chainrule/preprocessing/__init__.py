@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.columns import (
+from chainrule.data import in_one_line
+from chainrule.names import look_up, nearest
+from chainrule.preprocessing.columns import (
     Column,
     array_columns,
     as_array,
@@ -21,9 +23,7 @@ from chainrule.columns import (
     read_series,
     settled,
 )
-from chainrule.data import in_one_line
-from chainrule.features import KINDS, SCALINGS, Category, Settings
-from chainrule.names import look_up, nearest
+from chainrule.preprocessing.features import KINDS, SCALINGS, Category, Settings
 
 if TYPE_CHECKING:
     import polars as pl

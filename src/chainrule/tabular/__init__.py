@@ -18,16 +18,16 @@ from sklearn.pipeline import Pipeline
 
 from chainrule.callbacks import Callback
 from chainrule.estimators import MLPClassifier, MLPRegressor
-from chainrule.fitting import fitted_layers
+from chainrule.estimators.fitting import fitted_layers
 from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.model_file import load_model, read_header, save_model
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.penalties import Penalty
 from chainrule.preprocessing import TableEncoder, fit_on_rows
-from chainrule.scores import class_scores, never_predicted, number_scores
 from chainrule.settings import Settings
-from chainrule.targets import (
+from chainrule.tabular.scores import class_scores, never_predicted, number_scores
+from chainrule.tabular.targets import (
     explain_task,
     known_target,
     read_target,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule import look
 from chainrule.files import write_whole
+from chainrule.plots import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

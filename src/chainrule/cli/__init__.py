@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from chainrule import __version__, options
+from chainrule import __version__
+from chainrule.cli import options
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -77,7 +78,7 @@ def _train(
     force: bool,
 ) -> None:
     from chainrule import tabular
-    from chainrule.progress import ProgressBar
+    from chainrule.cli.progress import ProgressBar
     from chainrule.report import summary, to_json, write_report
     from chainrule.tables import read_table
 
@@ -160,8 +161,8 @@ def evaluate(
 @app.command()
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
     """Tell what is in a model file."""
+    from chainrule.cli.progress import tell_header
     from chainrule.model_file import read_header
-    from chainrule.progress import tell_header
     from chainrule.report import to_json
 
     header = read_header(model)
