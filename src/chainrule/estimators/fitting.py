@@ -20,11 +20,11 @@ from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record, check_c
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
 from chainrule.estimators.parameters import Parameter, check_parameters, hidden_layers, make_plan
+from chainrule.loop import Loop
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import ReduceOnPlateau
-from chainrule.training import Loop
 
 
 def trains_in_steps(estimator: Any) -> bool:
