@@ -59,7 +59,11 @@ class Loop:
             callback.on_train_begin(network, history)
         finished = False
         try:
-            finished = self._full_batch() if isinstance(plan.optimizer, LBFGS) else self._epochs()
+            if isinstance(plan.optimizer, LBFGS):
+                self._full_batch()
+            else:
+                self._epochs()
+            finished = True
         except KeyboardInterrupt:
             history.stop_reason = f"interrupted after {len(history)} epochs"
             raise
@@ -73,8 +77,8 @@ class Loop:
                 callback.on_train_end(network, history)
         return history
 
-    def _epochs(self) -> bool:
-        """Advance epoch by epoch; return True when the training ended in an orderly way."""
+    def _epochs(self) -> None:
+        """Advance epoch by epoch, until the plan, its threshold or a callback ends it."""
         plan, history = self.plan, self.history
         last = plan.epochs if self.last_epoch is None else self.last_epoch
         while self.state.epoch < last:
@@ -85,16 +89,15 @@ class Loop:
                 raise self._diverged(event.fault, self.state.epoch + 1)
             if event.kind == "threshold":
                 history.stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
-                return True
+                return
             if event.kind == "time":
                 stop = self._time_slice()
             if stop:
                 history.stop_reason = history.stop_reason or "a callback stopped it"
-                return True
+                return
         history.stop_reason = f"reached {last} epochs"
-        return True
 
-    def _full_batch(self) -> bool:
+    def _full_batch(self) -> None:
         """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
         history = self.history
         reason = minimise(self.engine, self.network, self.plan, self._look)
@@ -103,7 +106,6 @@ class Loop:
             updates = history.records[-1]["updates"] if len(history) else 0
             raise self._diverged(Fault(updates + 1, "in the loss"), len(history) + 1)
         history.stop_reason = history.stop_reason or reason
-        return True
 
     def _look(self, measured: EpochRecord) -> bool:
         """Complete an epoch's record, ask schedule and callbacks; return True to stop."""
