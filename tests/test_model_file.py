@@ -32,11 +32,11 @@ from chainrule import (
     RMSprop,
     RProp,
     TableEncoder,
-    model_header,
-    model_values,
 )
 from chainrule.activations import Activation
 from chainrule.model_file import ModelFileError, load_model, read_header, save_model
+from chainrule.model_file import header as model_header
+from chainrule.model_file import values as model_values
 from strategies import ELEMENTWISE, NAMES, seeds
 
 FEW = settings(max_examples=25)

@@ -14,8 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from sklearn.metrics import accuracy_score, confusion_matrix, r2_score, root_mean_squared_error
 
-from chainrule import look
 from chainrule.plots import (
+    look,
     plot_confusion_matrix,
     plot_gradient_norms,
     plot_loss,

@@ -351,10 +351,10 @@ def test_dropped_columns_are_noted() -> None:
     encoder = TableEncoder().fit(table)
     assert encoder.get_feature_names_out().tolist() == ["step", "grid", "paid"]
     assert encoder.notes_ == [
-        "column 'row_id' dropped: it looks like an id (40 different values)",
-        "column 'customerId' dropped: it looks like an id (40 different values)",
-        "column 'unnamed' dropped: it looks like an id (40 different values)",
-        "column 'comment' dropped: it looks like an id (40 different values)",
+        "column 'row_id' dropped: it looks like an id, with hardly a value twice",
+        "column 'customerId' dropped: it looks like an id, with hardly a value twice",
+        "column 'unnamed' dropped: it looks like an id, with hardly a value twice",
+        "column 'comment' dropped: it looks like an id, with hardly a value twice",
         "column 'empty' dropped: every value is missing",
         "column 'same' dropped: every value is the same",
         "column 'one word' dropped: every value is the same",

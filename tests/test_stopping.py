@@ -6,9 +6,10 @@ import pytest
 from chainrule.callbacks import Callback, EarlyStopping, History, OnEpoch
 from chainrule.engine import ENGINES
 from chainrule.initializers import Uniform
+from chainrule.loop import Diverged
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, SGD, Adam
-from chainrule.training import Diverged, train
+from chainrule.training import train
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -260,7 +261,7 @@ def test_a_validation_loss_that_is_not_finite_diverges(engine):
 
 def test_on_time_slice_can_stop_within_an_epoch(monkeypatch, engine):
     """With slices of no time the loop looks up after every batch."""
-    monkeypatch.setattr("chainrule.training.SLICE", 0.0)
+    monkeypatch.setattr("chainrule.loop.SLICE", 0.0)
     seen = []
 
     class Watch(Callback):

@@ -22,8 +22,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrule.delimited import TableError, parse
 from chainrule.tables import read_table, write_table
+from chainrule.tables.delimited import TableError, parse
 
 Read = Callable[..., dict[str, list[Any]]]
 

@@ -11,6 +11,7 @@ from .initializers import INITIALIZERS as INITIALIZERS
 from .initializers import Uniform as Uniform
 from .initializers import VarianceScaling as VarianceScaling
 from .initializers import Zeros as Zeros
+from .loop import Diverged as Diverged
 from .losses import LOSSES as LOSSES
 from .losses import AbsoluteError as AbsoluteError
 from .losses import BinaryCrossEntropy as BinaryCrossEntropy
@@ -49,7 +50,6 @@ from .schedules import Schedule as Schedule
 from .schedules import StepDecay as StepDecay
 from .tables import read_table as read_table
 from .tables import write_table as write_table
-from .training import Diverged as Diverged
 from .training import train as train
 
 __version__: str

@@ -20,7 +20,7 @@ from chainrule.network import Network
 Record: TypeAlias = dict[str, Any]
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The epochs of a training as plain records, and how it ended.
 
@@ -43,6 +43,13 @@ class History:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def __repr__(self) -> str:
+        if not self.records:
+            return "History(no epoch yet)"
+        first, last = self.records[0]["loss"], self.records[-1]["loss"]
+        why = self.stop_reason or "under way"
+        return f"History({len(self)} epochs, loss {first:.4g} → {last:.4g}, {why})"
 
 
 class Callback:

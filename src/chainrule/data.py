@@ -31,12 +31,15 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     else:
         stored = matrix = as_numbers(values, name, dtype)
     if matrix.ndim != 2:
-        hint = f"; reshape a single column with {name}.reshape(-1, 1)" if matrix.ndim == 1 else ""
+        one = f"; make it one row, {name}.reshape(1, -1), or one column, {name}.reshape(-1, 1)"
+        hint = one if matrix.ndim == 1 else ""
         raise ValueError(f"{name} has shape {matrix.shape}; expected two dimensions{hint}")
     if matrix.shape[0] == 0:
         raise ValueError(f"{name} has no rows; expected at least one")
     if columns is not None and matrix.shape[1] != columns:
-        raise ValueError(f"{name} has {matrix.shape[1]} columns; expected {columns}")
+        labels = name == "Y" and matrix.shape[1] == 1
+        hint = f"; make class numbers one-hot: np.eye({columns})[labels]" if labels else ""
+        raise ValueError(f"{name} has {matrix.shape[1]} columns; expected {columns}{hint}")
     if not np.isfinite(stored).all():
         row = int(np.argwhere(~np.isfinite(stored))[0][0]) if stored is matrix else None
         where = "" if row is None else f" (first in row {row})"

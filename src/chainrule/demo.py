@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from importlib.resources import as_file, files
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from chainrule.report import write_report
+from chainrule.plots import save_figure
+from chainrule.report import draw_answers, write_report
 from chainrule.tables import read_table, write_table
 from chainrule.tabular import (
     TableModel,
@@ -54,15 +54,12 @@ def _show(name: str, target: str, frame: pl.DataFrame, folder: Path) -> None:
     held_out = pl.int_range(frame.height, eager=True) % 4 == 3
     print(f"\n{name}: {frame.height} rows, {frame.width} columns, target {target!r}")
     started = perf_counter()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is in stop_reason_, told below
-        model = train_table(frame.filter(~held_out), target)
+    model = train_table(frame.filter(~held_out), target)
     for note in model.notes:
         print(f"  {note}")
-    records = model.network.history_
     print(
-        f"  trained {len(records)} epochs in {perf_counter() - started:.1f} s, best epoch"
-        f" {model.network.best_epoch_}; {model.network.stop_reason_}"
+        f"  trained in {perf_counter() - started:.1f} s; kept epoch {model.network.best_epoch_} of"
+        f" {len(model.network.history_)}; {model.network.stop_reason_}"
     )
     path = folder / f"{name}.chainrule"
     model.save(path, force=True)
@@ -75,6 +72,8 @@ def _show(name: str, target: str, frame: pl.DataFrame, folder: Path) -> None:
         f"  test accuracy {result.scores['accuracy']:.1%} on {len(result.truth)} rows never seen"
         f" (always the commonest: {baseline:.1%})"
     )
+    for picture, axes in draw_answers(result, "test rows").items():
+        save_figure(axes, folder / f"{name}-test-{picture}", force=True)
     answers, _ = predict_table(loaded, test)
     write_table(answers, folder / f"{name}-predictions.csv", force=True)
     checked = check_table(loaded, test, rows=20, seed=0)
@@ -83,4 +82,5 @@ def _show(name: str, target: str, frame: pl.DataFrame, folder: Path) -> None:
         f"  gradients {verdict}: {checked.checked} derivatives, largest relative error"
         f" {checked.largest_error:.0e}"
     )
-    print(f"  drawn: {', '.join(path.name for path in pictures if path.suffix == '.png')}")
+    drawn = [path.name for path in pictures if path.suffix == ".png"]
+    print(f"  drawn in {name}-report: {', '.join(drawn)}")

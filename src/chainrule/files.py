@@ -48,6 +48,17 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
         _flush_folder(folder)
 
 
+def refuse_unwritable(folder: Path) -> None:
+    """Raise OSError when no file can be made in `folder`: better before the work than after."""
+    probe = folder / f".{os.urandom(8).hex()}.part"
+    try:
+        _write_new(probe, b"")
+        os.unlink(probe)
+    except OSError as error:
+        why = f"cannot be written to ({error.strerror or error}); write elsewhere"
+        raise OSError(error.errno, why, str(folder)) from error
+
+
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file that was not there, with the permissions that new files have, to the disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

@@ -36,7 +36,7 @@ TOLERANCE = 1e-6
 class LayerCheck:
     """How well a layer's derivatives agree with differences."""
 
-    layer: int
+    layer: int  #: counted from 1, the first after the input
     shape: tuple[int, int]
     checked: int
     kinks: int  #: left out, because a kink or a sharp bend lies too close
@@ -68,8 +68,8 @@ class GradientReport:
 
     @property
     def passed(self) -> bool:
-        """Whether some derivative could be compared in all, and all agree."""
-        return self.checked > 0 and self.largest_error < self.tolerance
+        """Whether in every layer some derivatives could be compared, and all agree."""
+        return all(each.checked for each in self.layers) and self.largest_error < self.tolerance
 
     def __str__(self) -> str:
         what = "parameters" if self.directions is None else "directions"
@@ -77,11 +77,13 @@ class GradientReport:
         for each in self.layers:
             shape = f"{each.shape[0]} → {each.shape[1]}"
             lines.append(
-                f"{each.layer + 1:>5}  {shape:<11}  {each.checked:>10}  {each.kinks:>5}"
+                f"{each.layer:>5}  {shape:<11}  {each.checked:>10}  {each.kinks:>5}"
                 f"  {each.largest_error:.1e}"
             )
-        verdict = "passed" if self.passed else "FAILED"
-        return "\n".join([*lines, f"{verdict}: tolerance {self.tolerance:g}"])
+        verdict = f"{'passed' if self.passed else 'FAILED'}: tolerance {self.tolerance:g}"
+        if silent := [str(each.layer) for each in self.layers if not each.checked]:
+            verdict += f"; at kinks everywhere, so not compared: layer {', '.join(silent)}"
+        return "\n".join([*lines, verdict])
 
 
 def check_gradients(
@@ -192,7 +194,7 @@ def _check_layer(
             kinks += 1
         else:
             checked, largest = checked + 1, max(largest, error)
-    return LayerCheck(l, net.layers[l].W.shape, checked, kinks, largest)
+    return LayerCheck(l + 1, net.layers[l].W.shape, checked, kinks, largest)
 
 
 def _directions(

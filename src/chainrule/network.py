@@ -30,7 +30,7 @@ from chainrule.losses import Loss, get_loss
 from chainrule.penalties import Penalty
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dense:
     """A fully connected layer: W (n_in, n_out) and b (n_out,), views into the flat vector."""
 
@@ -38,8 +38,12 @@ class Dense:
     b: Array
     activation: Activation
 
+    def __repr__(self) -> str:
+        n_in, n_out = self.W.shape
+        return f"Dense({n_in} → {n_out}, {self.activation.name})"
 
-@dataclass
+
+@dataclass(repr=False)
 class Trace:
     """What a pass forward leaves behind: A has L + 1 entries, Z has L, each (n, units).
 
@@ -59,8 +63,12 @@ class Trace:
         """Return what layer l was fed: A[l], less what dropped out."""
         return self.drop(l, self.A[l])
 
+    def __repr__(self) -> str:
+        n, L = self.A[0].shape[0], len(self.Z)
+        return f"Trace({n} rows; A[0] … A[{L}] of {_widths(self.A)} units)"
 
-@dataclass
+
+@dataclass(repr=False)
 class Gradients:
     """What a pass back leaves behind: δ (n, units), dW and db per layer, and dX (n, inputs).
 
@@ -72,6 +80,16 @@ class Gradients:
     db: list[Array]
     delta: list[Array]
     dX: Array | None = None
+
+    def __repr__(self) -> str:
+        return (
+            f"Gradients(δ of {_widths(self.delta)} units; {self.flat.size} derivatives, norm"
+            f" {np.linalg.norm(self.flat):.4g})"
+        )
+
+
+def _widths(values: Sequence[Any]) -> str:
+    return ", ".join(str(each.shape[1]) for each in values)
 
 
 def propagate(layers: Sequence[Dense], X: Any, masks: Sequence[Array | None] = ()) -> Trace:

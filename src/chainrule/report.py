@@ -9,10 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import __version__, look, plots
+from chainrule import __version__, plots
 from chainrule.callbacks import Record
 from chainrule.files import write_whole
+from chainrule.plots import look
 from chainrule.tabular import TableModel
+
+PICTURES = {
+    "loss.png", "metric.png", "gradient_norms.png", "confusion_matrix.png", "prediction.png",
+}  # fmt: skip
 
 
 def write_report(
@@ -35,11 +40,19 @@ def write_report(
     drawn = {}
     if records:
         drawn["loss.png"] = plots.plot_loss(records, best_epoch=best)
+        drawn["loss.png"].set_xlabel(
+            "epoch\n(training: as minimised, with dropout and penalty; validation: without)"
+        )
         drawn["gradient_norms.png"] = plots.plot_gradient_norms(records)
         if records[0]["metric"] is not None:
             name = "accuracy" if model.task == "class" else "R²"
-            drawn["metric.png"] = plots.plot_metric(records, name=name)
-    drawn |= draw_answers(model)
+            drawn["metric.png"] = plots.plot_metric(
+                records, name=f"validation {name}", best_epoch=best
+            )
+    drawn |= draw_answers(model, "validation rows")
+    for name in PICTURES - set(drawn):  # of an earlier run, which they would pass off as this one
+        if force:
+            (folder / name).unlink(missing_ok=True)
     for name, axes in drawn.items():
         plots.save_figure(axes, folder / name, force=force)
     facts = summary(model) | (extra or {}) | {"pictures": sorted(drawn), "history": records}
@@ -47,8 +60,8 @@ def write_report(
     return [folder / name for name in sorted([*drawn, "report.json"])]
 
 
-def draw_answers(model: TableModel) -> dict[str, Any]:
-    """Return the picture of predictions beside the truth, by file name."""
+def draw_answers(model: TableModel, rows: str) -> dict[str, Any]:
+    """Return the picture of predictions beside the truth, by file name; `rows` says of which."""
     if model.truth is None:
         return {}
     if model.task == "number":
@@ -56,11 +69,13 @@ def draw_answers(model: TableModel) -> dict[str, Any]:
         if np.isnan(pairs).any(axis=0).all():  # too large to be drawn
             return {}
         axes = plots.plot_prediction(model.truth, model.predicted, name=model.target)
-        return {"prediction.png": axes}
-    labels = model.network.classes_.tolist()
-    return {
-        "confusion_matrix.png": plots.plot_confusion_matrix(model.truth, model.predicted, labels)
-    }
+        name = "prediction.png"
+    else:
+        labels = model.network.classes_.tolist()
+        axes = plots.plot_confusion_matrix(model.truth, model.predicted, labels)
+        name = "confusion_matrix.png"
+    look.write_title(axes, f"{rows}: {axes.get_title(loc='left')}")
+    return {name: axes}
 
 
 def summary(model: TableModel) -> dict[str, Any]:

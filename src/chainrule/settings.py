@@ -15,10 +15,10 @@ class Settings:
     solver: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "constant"
-    dropout: float = 0.4
+    dropout: float | None = None  # None: without and with are tried, the better kept
     epochs: int = 200
     patience: int = 20
-    batch_size: int = 32
+    batch_size: int | None = None  # None: a hundredth of the rows, from 32 to 256
     seed: int = 0
     validation: float = 0.2
     engine: str = "auto"

@@ -1,41 +1,28 @@
-"""Training: the loop over epochs, and when it ends.
+"""Training: the user's words become a plan, and the plan is carried out.
 
-`train` reads the user's words, makes a plan, and runs it: the engine advances, the loop looks.
+`loop` tells the story of a training from its first update to its last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
-import numpy as np
-
-from chainrule.arrays import Array, is_number, is_whole, refuse_beyond_memory
+from chainrule.arrays import is_number, is_whole
 from chainrule.callbacks import (
-    BestWeights,
     Callback,
     EarlyStopping,
     History,
-    Record,
     check_callbacks,
 )
 from chainrule.data import as_matrix, as_weights, check_targets, split
-from chainrule.engine import Data, EpochRecord, Fault, Plan, State, choose_engine
-from chainrule.lbfgs import minimise
+from chainrule.engine import Data, Plan
+from chainrule.loop import Loop, Metric
 from chainrule.losses import Loss, get_loss
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, Schedule, get_schedule
-
-SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
-
-Metric = Callable[[Array, Array], float]  # (targets, outputs) -> the larger, the better
-
-
-class Diverged(ValueError):
-    """The training met a number that is not finite. The network has its best weights so far."""
 
 
 def train(
@@ -78,14 +65,16 @@ def train(
         Converted to the network's dtype. X may be sparse.
     loss, optimizer, schedule : str or object
         A name from the tables `LOSSES`, `OPTIMIZERS`, `SCHEDULES`, or an entry with your
-        settings, such as ``SGD(0.4, momentum=0.6)``.
+        settings: ``SGD(0.4, momentum=0.6)`` has the learning rate 0.4. "squared_error" is
+        ½·mean over rows of the sum over outputs. Targets of "cross_entropy" are one-hot.
     epochs : int
         Most passes over the data; with L-BFGS, most iterations.
     batch_size : int, optional
         Rows per update; by default min(200, n), or all for full-batch optimizers. The last
         batch of an epoch may be smaller.
-    shuffle : bool
-        Whether the order of rows, a pure function of (seed, epoch), is random.
+    shuffle, seed : bool, int
+        Whether the order of rows is random: a pure function of (seed, epoch), as dropout is of
+        (seed, step, layer). A validation share is drawn from the seed too.
     weights : array-like (n,), optional
         Sample weights.
     l1, l2, penalty : float, or Penalty
@@ -140,139 +129,6 @@ def train(
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
     loop.callbacks.extend(check_callbacks(callbacks))
     return loop.run(engine, n_threads)
-
-
-@dataclass
-class Loop:
-    """A plan, what it acts on, and who looks on; `run` is the training."""
-
-    plan: Plan
-    network: Network
-    data: Data
-    held_out: Data | None
-    metric: Metric | None
-    history: History
-    callbacks: list[Callback] = field(default_factory=list)
-    best: BestWeights = field(default_factory=BestWeights)
-    restore_best: bool | None = None  # by default where there are validation rows
-    last_epoch: int | None = None  # stop here, before the plan does
-
-    def run(
-        self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
-    ) -> History:
-        """Train until the plan is done, a callback stops it, or it goes wrong."""
-        network, history, plan = self.network, self.history, self.plan
-        copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, f"training {network}")
-        self.engine, history.engine_reason = choose_engine(
-            engine, plan, network, self.data, n_threads
-        )
-        history.engine, history.stop_reason = self.engine.name, ""
-        self.state = state or State.start(plan, network)
-        first_theta = network.theta.copy()
-        for callback in self.callbacks:
-            callback.on_train_begin(network, history)
-        finished = False
-        try:
-            finished = self._full_batch() if isinstance(plan.optimizer, LBFGS) else self._epochs()
-        except KeyboardInterrupt:
-            history.stop_reason = f"interrupted after {len(history)} epochs"
-            raise
-        finally:
-            restore = self.held_out is not None if self.restore_best is None else self.restore_best
-            if not finished and not np.isfinite(network.theta).all():
-                network.theta[:] = first_theta
-            if restore or not finished:
-                self.best.restore(network, history)
-            for callback in self.callbacks:
-                callback.on_train_end(network, history)
-        return history
-
-    def _epochs(self) -> bool:
-        """Advance epoch by epoch; return True when the training ended in an orderly way."""
-        plan, history = self.plan, self.history
-        last = plan.epochs if self.last_epoch is None else self.last_epoch
-        while self.state.epoch < last:
-            event = self.engine.advance(self.state, 1, SLICE)
-            stop = max(map(self._look, event.records), default=False)  # look at every one
-            if event.kind == "fault":
-                assert event.fault is not None
-                raise self._diverged(event.fault, self.state.epoch + 1)
-            if event.kind == "threshold":
-                history.stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
-                return True
-            if event.kind == "time":
-                stop = self._time_slice()
-            if stop:
-                history.stop_reason = history.stop_reason or "a callback stopped it"
-                return True
-        history.stop_reason = f"reached {last} epochs"
-        return True
-
-    def _full_batch(self) -> bool:
-        """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
-        history = self.history
-        reason = minimise(self.engine, self.network, self.plan, self._look)
-        cost, _ = self.engine.cost_and_gradient()
-        if not np.isfinite(cost):
-            updates = history.records[-1]["updates"] if len(history) else 0
-            raise self._diverged(Fault(updates + 1, "in the loss"), len(history) + 1)
-        history.stop_reason = history.stop_reason or reason
-        return True
-
-    def _look(self, measured: EpochRecord) -> bool:
-        """Complete an epoch's record, ask schedule and callbacks; return True to stop."""
-        record = self._record(measured)
-        self.history.records.append(record)
-        validation_loss = record["validation_loss"]
-        if validation_loss is not None and not np.isfinite(validation_loss):
-            fault = Fault(measured.updates, "in the validation loss")
-            raise self._diverged(fault, measured.epoch)
-        self.best.on_epoch_end(self.network, self.history)
-        loss = measured.loss if validation_loss is None else validation_loss
-        plateau = self.state.plateau
-        self.plan.schedule.after_epoch(plateau, loss, measured.rate)
-        if plateau.exhausted:
-            self.history.stop_reason = "the learning rate reached its lowest value on a plateau"
-        stops = [each.on_epoch_end(self.network, self.history) for each in self.callbacks]
-        return plateau.exhausted or any(stops)
-
-    def _record(self, measured: EpochRecord) -> Record:
-        validation_loss = metric = None
-        seen = self.held_out or self.data
-        if self.held_out is not None or self.metric is not None:
-            loss, outputs = self.engine.evaluate(seen)
-            validation_loss = None if self.held_out is None else loss
-            metric = None if self.metric is None else float(self.metric(seen.Y, outputs))
-        norms = measured.layer_gradient_norms
-        return {
-            "epoch": measured.epoch,
-            "updates": measured.updates,
-            "loss": measured.loss,
-            "validation_loss": validation_loss,
-            "metric": metric,
-            "rate": None if np.isnan(measured.rate) else measured.rate,
-            "gradient_norm": float(np.linalg.norm(norms)),
-            "layer_gradient_norms": norms,
-            "seconds": measured.seconds,
-        }
-
-    def _time_slice(self) -> bool:
-        per_epoch = -(-self.data.n // self.plan.batch_size)
-        done = self.state.epoch + self.state.batch / per_epoch
-        stops = [each.on_time_slice(self.network, self.history, done) for each in self.callbacks]
-        return any(stops)
-
-    def _diverged(self, fault: Fault, epoch: int) -> Diverged:
-        rate = getattr(self.plan.optimizer, "rate", None)
-        lower = "" if rate is None else f"a learning rate below {rate:g} (try {rate / 10:g}), "
-        message = (
-            f"training diverged: a number that is not finite at update {fault.step} (epoch"
-            f" {epoch}), {fault.place}. Try {lower}scaled inputs and targets,"
-            " or clip_norm=1"
-        )
-        self.history.stop_reason = message
-        return Diverged(message)
 
 
 def _read_data(

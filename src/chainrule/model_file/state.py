@@ -21,13 +21,13 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
-from chainrule.columns import Column, as_kind
 from chainrule.estimators import MLPClassifier, MLPRegressor
-from chainrule.features import KINDS as COLUMN_KINDS
-from chainrule.model_values import ModelFileError, Packer, Unpacker
+from chainrule.estimators.parameters import check_parameters
+from chainrule.model_file.values import ModelFileError, Packer, Unpacker
 from chainrule.network import Network, parameter_count
-from chainrule.parameters import check_parameters
 from chainrule.preprocessing import TableEncoder
+from chainrule.preprocessing.columns import Column, as_kind
+from chainrule.preprocessing.features import KINDS as COLUMN_KINDS
 
 Description = dict[str, Any]
 

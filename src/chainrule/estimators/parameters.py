@@ -5,10 +5,12 @@ scikit-learn's names stay outside this room; inside the package the field's own 
 
 from __future__ import annotations
 
+import inspect
+import textwrap
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -27,6 +29,8 @@ from chainrule.schedules import (
     Schedule,
     get_schedule,
 )
+
+Described = TypeVar("Described")
 
 
 @dataclass(frozen=True)
@@ -193,12 +197,39 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def describe(names: Sequence[str], own: dict[str, Parameter]) -> str:
-    """Return the Parameters section of a docstring for these names."""
-    table = PARAMETERS | own
-    return "\n".join(
-        f"    {name} : {table[name].expected}\n        {table[name].text}" for name in names
-    )
+ATTRIBUTES = """
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights (n_in, n_out) and biases (n_out,) of each layer.
+    loss_curve_, validation_scores_ : list of float
+        Loss, and with early stopping the metric on the held-out rows, of each epoch.
+    history_ : list of dict
+        One plain record per epoch: loss, validation_loss, metric, rate, gradient_norm, seconds, …
+    stop_reason_ : str
+        Why the training ended.
+    best_epoch_ : int or None
+        The epoch whose weights were kept, where held-out rows decided.
+    engine_, engine_reason_ : str
+        What executed the steps, and why it was not the native engine.
+    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, out_activation_, n_features_in_
+        As in scikit-learn.
+"""
+
+
+def describe(estimator: type[Described]) -> type[Described]:
+    """Fill {parameters}, with the signature's defaults, and {attributes} into a class's docstring."""
+    table = PARAMETERS | estimator._own  # type: ignore[attr-defined]
+    signature = inspect.signature(estimator)
+    lines = []
+    for name, parameter in signature.parameters.items():
+        lines.append(f"    {name} : {table[name].expected}; default {parameter.default!r}")
+        lines += textwrap.wrap(
+            table[name].text, 92, initial_indent=" " * 8, subsequent_indent=" " * 8
+        )
+    text = (estimator.__doc__ or "").replace("{parameters}", "\n".join(lines).strip())
+    estimator.__doc__ = text.replace("{attributes}", ATTRIBUTES.strip())
+    return estimator
 
 
 def check_parameters(given: dict[str, Any], own: dict[str, Parameter]) -> None:

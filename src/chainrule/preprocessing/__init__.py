@@ -10,7 +10,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.columns import (
+from chainrule.data import in_one_line
+from chainrule.names import look_up, nearest
+from chainrule.preprocessing.columns import (
     Column,
     array_columns,
     as_array,
@@ -21,11 +23,10 @@ from chainrule.columns import (
     read_series,
     settled,
 )
-from chainrule.data import in_one_line
-from chainrule.features import KINDS, SCALINGS, Category, Settings
-from chainrule.names import look_up, nearest
+from chainrule.preprocessing.features import KINDS, SCALINGS, Category, Settings
 
 if TYPE_CHECKING:
+    import polars as pl
     from numpy.typing import NDArray
     from sklearn.utils import Tags
 
@@ -258,7 +259,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         if len(present) == 0:
             return self._drop(column, "every value is missing")
         if self.drop_ids and _looks_like_id(name, raw, column, present, different):
-            return self._drop(column, f"it looks like an id ({different} different values)")
+            return self._drop(column, "it looks like an id, with hardly a value twice")
         learnt = KINDS[kind].fit(values, settings) if different > 1 else {}
         constant = different == 1 or learnt.get("levels") == []
         if constant and not indicator:
@@ -321,6 +322,21 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         _refuse_lacking([str(record["name"]) for _, record in used], [str(n) for n in names])
         for _, record in used:
             yield record, read_series(record["name"], frame[record["name"]])
+
+
+def fit_on_rows(encoder: TableEncoder, X: pl.DataFrame, rows: Any) -> TableEncoder:
+    """Fit to some rows of X, but take for text what is text in all: one word may be elsewhere."""
+    import polars as pl
+
+    part = X[rows]
+    words = [name for name, kind in X.schema.items() if kind == pl.String]
+    odd = [
+        name
+        for name in words
+        if settled(Column(name, "text", part[name])).kind != "text"
+        and settled(Column(name, "text", X[name])).kind == "text"
+    ]
+    return encoder.fit(part.with_columns(pl.col(odd).cast(pl.Categorical)))
 
 
 ARRAY: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}

@@ -146,7 +146,9 @@ def set_epoch_axis(ax: Axes, epochs: Sequence[float]) -> None:
     first, last = min(epochs), max(epochs)
     pad = 0.02 * (last - first) or 0.5
     ax.set_xlim(first - pad, last + pad)
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+    ax.xaxis.set_major_locator(
+        MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
+    )
     ax.set_xlabel("epoch")
 
 

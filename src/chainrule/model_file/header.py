@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import numpy as np
 
-from chainrule.model_values import ModelFileError
+from chainrule.model_file.values import ModelFileError
 
 FORMAT = 1  #: the newest format that is read, and the one that is written
 LARGEST_HEADER = 2**25  # bytes; the levels of an encoder's categories stand in it

@@ -6,7 +6,7 @@ constructor's words into a plan, `fitting` and `training` carry it out.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -17,32 +17,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from chainrule.activations import get_activation
 from chainrule.arrays import Array
 from chainrule.data import as_numbers, refuse_mixed
-from chainrule.fitting import MLP, refuse_infinite, store, trains_in_steps
+from chainrule.estimators.fitting import MLP, refuse_infinite, store, trains_in_steps
+from chainrule.estimators.parameters import Parameter, describe
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Loss, get_loss
-from chainrule.parameters import PARAMETERS, Parameter, describe
-
-_ATTRIBUTES = """
-    Attributes
-    ----------
-    coefs_, intercepts_ : list of ndarray
-        Weights (n_in, n_out) and biases (n_out,) of each layer.
-    loss_curve_, validation_scores_ : list of float
-        Loss, and with early stopping the metric on the held-out rows, of each epoch.
-    history_ : list of dict
-        One plain record per epoch: loss, validation_loss, metric, rate, gradient_norm, seconds, …
-    stop_reason_ : str
-        Why the training ended.
-    best_epoch_ : int or None
-        The epoch whose weights were kept, where held-out rows decided.
-    engine_, engine_reason_ : str
-        What executed the steps, and why it was not the native engine.
-    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, out_activation_, n_features_in_
-        As in scikit-learn.
-"""
 
 
+@describe
 class MLPClassifier(ClassifierMixin, MLP):
-    __doc__ = f"""Classify with a fully connected network: two classes, many, or many labels.
+    """Classify with a fully connected network: two classes, many, or many labels.
 
     Softmax outputs with cross-entropy for many classes; sigmoid outputs with binary cross-entropy
     for two, and for each label of a multilabel target. Parameters, defaults and attributes are
@@ -50,8 +32,9 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     Parameters
     ----------
-{describe([*PARAMETERS], {})}
-{_ATTRIBUTES}
+    {parameters}
+
+    {attributes}
     classes_ : ndarray
         The labels, in the order of the columns of `predict_proba`.
 
@@ -82,7 +65,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         store(self, locals())
 
     @available_if(trains_in_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one more epoch; `classes` names all labels at the first call."""
         return self._partial_fit(X, y, sample_weight, classes)
 
@@ -192,8 +175,9 @@ def _numbers(y: Any) -> Array:
     return as_numbers(y, "y", np.float64, expected).reshape(len(y), -1)
 
 
+@describe
 class MLPRegressor(RegressorMixin, MLP):
-    __doc__ = f"""Predict one number or several with a fully connected network.
+    """Predict one number or several with a fully connected network.
 
     The loss is ½·mean over rows of the sum over outputs for squared error; what is reported is
     what is minimised. Parameters, defaults and attributes are those of scikit-learn's class, and
@@ -201,8 +185,10 @@ class MLPRegressor(RegressorMixin, MLP):
 
     Parameters
     ----------
-{describe(["loss", *PARAMETERS, "scale_y"], _OF_REGRESSION)}
-{_ATTRIBUTES}
+    {parameters}
+
+    {attributes}
+
     Examples
     --------
     >>> from sklearn.datasets import load_diabetes

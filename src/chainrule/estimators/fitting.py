@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -19,12 +19,12 @@ from chainrule.arrays import Array
 from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record, check_callbacks
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
+from chainrule.estimators.parameters import Parameter, check_parameters, hidden_layers, make_plan
+from chainrule.loop import Loop
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate
 from chainrule.optimizers import LBFGS
-from chainrule.parameters import Parameter, check_parameters, hidden_layers, make_plan
 from chainrule.schedules import ReduceOnPlateau
-from chainrule.training import Loop
 
 
 def trains_in_steps(estimator: Any) -> bool:
@@ -69,7 +69,7 @@ class MLP(BaseEstimator):
     def _metric(self, Y: Array, outputs: Array) -> float:
         raise NotImplementedError
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None) -> Self:
         """Fit the network to X (n, features) and y (n,) or (n, outputs); return self.
 
         `eval_set`, (X, y) or (X, y, sample_weight), is measured after every epoch, and is what
@@ -117,11 +117,11 @@ class MLP(BaseEstimator):
         return self
 
     @available_if(trains_in_steps)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one more epoch on X and y, with the optimizer as the last call left it."""
         return self._partial_fit(X, y, sample_weight)
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Any:
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         check_parameters(self.get_params(deep=False), self._own)
         if self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True; set it to False")
@@ -227,6 +227,8 @@ class MLP(BaseEstimator):
         try:
             loop.run(self.engine, self.n_threads, state)
         except KeyboardInterrupt:
+            if not loop.history.stop_reason:  # it had not begun
+                raise
             warnings.warn(
                 f"Training {loop.history.stop_reason}; the best weights so far are kept",
                 stacklevel=3,

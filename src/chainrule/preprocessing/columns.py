@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from chainrule.texts import clean, typed
+from chainrule.tables.texts import clean, typed
 
 if TYPE_CHECKING:
     import polars as pl

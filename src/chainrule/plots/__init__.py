@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from chainrule import look
 from chainrule.files import write_whole
+from chainrule.plots import look
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,9 +63,9 @@ def plot_loss(records: Records, ax: Axes | None = None, best_epoch: int | None =
     keys = {"training": "loss", "validation": "validation_loss"}
     curves = {name: _series(records, key) for name, key in keys.items()}
     curves = {name: curve for name, curve in curves.items() if curve[0].size}
+    epochs = [record["epoch"] for record in records]
     if not curves:
         raise ValueError("no record holds a loss; each needs 'epoch' and 'loss'")
-    epochs = [record["epoch"] for record in records]
     if best_epoch is None and "validation" in curves:
         x, y = curves["validation"]
         best_epoch = int(x[np.nanargmin(y)]) if np.isfinite(y).any() else None
@@ -88,31 +88,33 @@ def plot_loss(records: Records, ax: Axes | None = None, best_epoch: int | None =
     return ax
 
 
-def plot_metric(records: Records, ax: Axes | None = None, name: str = "accuracy") -> Axes:
-    """Draw the records' "metric" against epochs, under its `name`.
-
-    Raises ValueError when no record holds a metric.
+def plot_metric(
+    records: Records, ax: Axes | None = None, name: str = "accuracy", best_epoch: int | None = None
+) -> Axes:
+    """Draw the records' "metric" against epochs; raise ValueError when none holds one.
 
     Examples
     --------
-    >>> ax = plot_metric([{"epoch": 1, "metric": 0.5}, {"epoch": 2, "metric": 0.75}])
-    >>> ax.get_title(loc="left")
-    'accuracy 0.75 after epoch 2'
+    >>> plot_metric([{"epoch": 1, "metric": 0.5}]).get_title(loc="left")
+    'accuracy 0.5 after epoch 1'
     """
     x, y = _series(records, "metric")
-    if not x.size:
-        raise ValueError("no record holds a metric; each needs 'epoch' and 'metric'")
+    if not x.size or (best_epoch is not None and best_epoch not in x):
+        raise ValueError(f"no record holds a metric of epoch {best_epoch or 'any'}")
     ax = look.prepare(ax)
     end = look.draw_curve(ax, (x, y), name, look.BLUE)
     look.set_epoch_axis(ax, [record["epoch"] for record in records])
     known = y[np.isfinite(y)]
-    if known.size and known.min() >= 0 and known.max() <= 1:  # a share: no room beyond 0 and 1
+    if known.size and 0 <= known.min() <= known.max() <= 1:  # a share: no room beyond 0 and 1
         low, high = ax.get_ylim()
         ax.set_ylim(max(low, -0.01), min(high, 1.01))
     look.label_ends(ax, [end])
     ax.set_ylabel(look.drawable(name), **look.PLAIN)
     when = f"{known[-1]:.4g} after epoch {x[np.isfinite(y)][-1]:.0f}" if known.size else "is nan"
-    look.write_title(ax, f"{look.drawable(name)} {when}")
+    if best_epoch is not None:
+        look.mark_epoch(ax, best_epoch, [(x, y)], None)
+        when = f"{y[x == best_epoch].sum():.4g} at the epoch that was kept, {best_epoch}"
+    look.write_title(ax, f"{look.drawable(name)} {when}", pad=8 if best_epoch is None else 20)
     return ax
 
 

@@ -88,29 +88,37 @@ def _number(option: str, expected: str, accepts: Callable[[float], bool]) -> Cal
 
 def _named(table: Mapping[str, Any], option: str) -> Any:
     """Return an option that takes the names of a table, as it is when the command runs."""
-    return typer.Option(parser=_one_of(table, option), help=_known(table))
+    return typer.Option(parser=_one_of(table, option), metavar="NAME", help=_known(table))
 
 
 def _count(option: str, text: str) -> Any:
-    return typer.Option(parser=_whole(option), help=text)
+    return typer.Option(parser=_whole(option), metavar="N", help=text)
 
 
-Table = Annotated[str, typer.Argument(help="CSV (gzip too) or Parquet file; - is standard input.")]
-Model = Annotated[Path, typer.Argument(help="A .chainrule file.")]
+Table = Annotated[
+    str,
+    typer.Argument(metavar="TABLE", help="CSV (gzip too) or Parquet file; - is standard input."),
+]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .chainrule file.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
-Target = Annotated[str, typer.Option(help="Column to predict.")]
+Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict.")]
 Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Model file; by default TABLE.chainrule.")
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Model file; by default TABLE.chainrule, here."
+    ),
 ]
 Answers = Annotated[
-    Path | None, typer.Option("--output", "-o", help="CSV or Parquet; by default the screen.")
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="CSV or Parquet; by default the screen."),
 ]
 Report = Annotated[
-    Path | None, typer.Option(help="Folder for pictures and numbers; by default MODEL-report.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder for pictures and numbers; by default MODEL-report."),
 ]
-Picture = Annotated[Path | None, typer.Option(help="PNG file for the picture.")]
+Picture = Annotated[Path | None, typer.Option(metavar="FILE", help="PNG file for the picture.")]
 Task = Annotated[
     str | None,
     typer.Option(
@@ -120,7 +128,8 @@ Task = Annotated[
     ),
 ]
 Hidden = Annotated[
-    Any, typer.Option(parser=_sizes, help="Units of each hidden layer; '' for none.")
+    Any,
+    typer.Option(parser=_sizes, metavar="SIZES", help="Units of each hidden layer; '' for none."),
 ]
 Activation = Annotated[str, _named(ACTIVATIONS, "--activation")]
 Solver = Annotated[str, _named(OPTIMIZERS, "--solver")]
@@ -129,31 +138,37 @@ Rate = Annotated[
     float,
     typer.Option(
         parser=_number("--learning-rate", "a number > 0, such as 0.001", lambda x: x > 0),
+        metavar="X",
         help="Where the schedule starts.",
     ),
 ]
 Dropout = Annotated[
-    float,
+    float | None,
     typer.Option(
         parser=_number("--dropout", "a number >= 0 and < 1", lambda x: 0 <= x < 1),
-        help="Share of hidden units to drop; lbfgs drops none.",
+        metavar="X",
+        help="Share of hidden units to drop; by default 0 and 0.4 are tried, the better kept.",
     ),
 ]
 Validation = Annotated[
     float,
     typer.Option(
         parser=_number("--validation", "a number from 0 to 0.9", lambda x: 0 <= x <= 0.9),
+        metavar="X",
         help="Share of rows to hold out; 0 for none.",
     ),
 ]
 Epochs = Annotated[int, _count("--epochs", "Most passes over the rows.")]
 Patience = Annotated[int, _count("--patience", "Epochs without better validation loss to wait.")]
-BatchSize = Annotated[int, _count("--batch-size", "Rows per update.")]
+BatchSize = Annotated[
+    int | None,
+    _count("--batch-size", "Rows per update; by default a hundredth of them, 32 to 256."),
+]
 Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
 Seed = Annotated[
     int,
-    typer.Option(parser=_whole("--seed", 0, 2**32 - 1), help="Same seed, same model."),
+    typer.Option(parser=_whole("--seed", 0, 2**32 - 1), metavar="N", help="Same seed, same model."),
 ]
 Engine = Annotated[
     str,

@@ -17,7 +17,8 @@ from typing import Annotated, Any
 
 import typer
 
-from chainrule import __version__, options
+from chainrule import __version__
+from chainrule.cli import options
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -59,7 +60,7 @@ def train(
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
-    """Fit a network to a table, and write the model and a report."""
+    """Fit a network to a table; write model and report."""
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
         batch_size, seed, validation, engine, threads,
@@ -77,7 +78,7 @@ def _train(
     force: bool,
 ) -> None:
     from chainrule import tabular
-    from chainrule.progress import ProgressBar
+    from chainrule.cli.progress import ProgressBar
     from chainrule.report import summary, to_json, write_report
     from chainrule.tables import read_table
 
@@ -87,20 +88,24 @@ def _train(
     _check_outputs(table, output, report, force)
     frame = read_table(table)
     say = _teller(as_json)
-    say(f"{table}: {frame.height} rows, {frame.width} columns")
+    say(f"{_named(table)}: {frame.height} rows, {frame.width} columns")
     progress = ProgressBar(settings.epochs, quiet=as_json)
     model = tabular.train_table(frame, target, settings, [progress])
     for note in model.notes:
         say(note)
+    facts = summary(model)
+    say(
+        f"{facts['epochs']} epochs in {facts['seconds']:.1f} s, kept epoch"
+        f" {facts['best_epoch'] or facts['epochs']}; stopped: {facts['stop_reason']}"
+    )
     _tell_scores(model, say, "validation")
-    say(f"stopped: {model.network.stop_reason_}")
     model.save(output, force=force)
     files = write_report(model, report, force=force, extra={"model": str(output)})
     say(f"model: {output}   report: {report}{os.sep} ({', '.join(f.name for f in files)})")
     if as_json:
-        print(to_json(summary(model) | {"model": str(output), "report": str(report)}))
-    if model.network.stop_reason_.startswith("interrupted"):
-        raise KeyboardInterrupt(f"interrupted; the best weights so far are in {output}")
+        print(to_json(facts | {"model": str(output), "report": str(report)}))
+    if model.interrupted:
+        _fail(f"interrupted; the best weights so far are in {output}", 130)
 
 
 @app.command()
@@ -110,7 +115,7 @@ def predict(
     output: options.Answers = None,
     force: options.Force = False,
 ) -> None:
-    """Write the table's columns with prediction and probabilities."""
+    """Add prediction and probabilities to a table."""
     from chainrule import tabular
     from chainrule.tables import read_table, write_table
 
@@ -135,19 +140,19 @@ def evaluate(
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
-    """Tell how well a model does on a table whose answers are known."""
+    """Score a model on a table with known answers."""
     from chainrule import plots, tabular
     from chainrule.report import draw_answers, to_json
     from chainrule.tables import read_table
 
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
     if picture is not None:
-        for axes in draw_answers(result).values():
+        for axes in draw_answers(result, table).values():
             plots.save_figure(axes, picture, force=force)
     say = _teller(as_json)
     for note in result.notes:
         say(note)
-    _tell_scores(result, say, f"{len(result.truth)} rows")
+    _tell_scores(result, say, f"on {len(result.truth)} rows")
     if as_json:
         facts = {"rows": len(result.truth), "scores": result.scores, "baseline": result.baseline}
         print(to_json(facts | {"notes": result.notes}))
@@ -155,9 +160,9 @@ def evaluate(
 
 @app.command()
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
-    """Tell what is in a model file, without loading its weights."""
+    """Tell what is in a model file."""
+    from chainrule.cli.progress import tell_header
     from chainrule.model_file import read_header
-    from chainrule.progress import tell_header
     from chainrule.report import to_json
 
     header = read_header(model)
@@ -175,7 +180,7 @@ def check(
     seed: options.Seed = 0,
     as_json: options.Json = False,
 ) -> None:
-    """Compare the model's derivatives with finite differences on real rows."""
+    """Compare derivatives with finite differences."""
     from dataclasses import asdict
 
     from chainrule import tabular
@@ -195,7 +200,7 @@ def demo(
         "chainrule-demo"
     ),
 ) -> None:
-    """Do all of it on data that ships with the package: penguins and handwritten digits."""
+    """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
 
     if folder.exists() and not folder.is_dir():
@@ -226,14 +231,26 @@ def _warn(text: str) -> None:
 
 def _tell_scores(model: Any, say: Callable[[str], None], where: str) -> None:
     for name, value in model.scores.items():
-        constant = model.baseline.get(name)
-        beside = "" if constant is None else f"   (a constant answer: {constant:.4g})"
-        say(f"{where} {name.replace('_', ' ')}: {value:.4g}{beside}")
+        beside = f"(a constant answer: {_readable(model.baseline[name])})"
+        say(f"{where}: {name.replace('_', ' ')} {_readable(value)}   {beside}")
+
+
+def _readable(score: float) -> str:
+    """Return a score as a person writes it: 112,324 or 0.9367.
+
+    >>> _readable(112324.4), _readable(0.93671), _readable(-4e-05)
+    ('112,324', '0.9367', '0.0')
+    """
+    return f"{score:,.0f}" if abs(score) >= 1000 else f"{round(score, 4) + 0.0:.4}"
+
+
+def _named(table: str) -> str:
+    return "standard input" if table == "-" else table
 
 
 def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
-    from chainrule.files import refuse_overwrite
+    from chainrule.files import refuse_overwrite, refuse_unwritable
 
     _refuse_same(table, output)
     if output.is_dir():
@@ -247,6 +264,7 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
         raise FileExistsError(f"{report} is a file; choose another folder: --report DIR")
     if report.is_dir() and any(report.iterdir()):
         refuse_overwrite(report, force)
+    refuse_unwritable(output.parent)
 
 
 def _refuse_same(table: str, output: Path) -> None:
@@ -263,10 +281,15 @@ def main() -> None:
             warnings.simplefilter("ignore")  # commands say what a user should know
             code = app(arguments, standalone_mode=False) or 0
             sys.stdout.flush()  # here, where a closed pipe is caught
+        if code == 130:  # typer's answer to Ctrl-C
+            _fail("interrupted", 130, debug)
         sys.exit(code)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        _fail(str(error) or "interrupted", 130, debug)
-    except BrokenPipeError:  # the reader has seen enough, as `head` has
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted", 130, debug)
+    except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
+        if not any(isinstance(each, BrokenPipeError) for each in (error, error.__context__)):
+            raise
+        # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
     except UsageError as error:
@@ -285,7 +308,7 @@ def main() -> None:
         _fail(f"{what}; this is a bug of chainrule: report it with what --debug shows", 1, debug)
 
 
-def _fail(message: str, code: int, debug: bool) -> None:
+def _fail(message: str, code: int, debug: bool = False) -> None:
     if debug:
         traceback.print_exc()
     print(f"chainrule: {' '.join(message.split())}", file=sys.stderr)

@@ -43,9 +43,9 @@ from typing import Any, BinaryIO
 
 from chainrule import __version__
 from chainrule.files import refuse_overwrite, write_whole
-from chainrule.model_header import DTYPES, FORMAT, NO_SUM, Header, check_sum, read_start
-from chainrule.model_state import KINDS, describe, rebuild
-from chainrule.model_values import ModelFileError, Packer, Unpacker, readable
+from chainrule.model_file.header import DTYPES, FORMAT, NO_SUM, Header, check_sum, read_start
+from chainrule.model_file.state import KINDS, describe, rebuild
+from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
 from chainrule.network import parameter_count
 
 __all__ = ["FORMAT", "SUFFIX", "ModelFileError", "load_model", "read_header", "save_model"]

@@ -18,9 +18,9 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chainrule.delimited import TableError, clip, line_at, parse
 from chainrule.files import write_whole
-from chainrule.texts import clean, decimal_comma_columns, typed
+from chainrule.tables.delimited import TableError, clip, line_at, parse
+from chainrule.tables.texts import clean, decimal_comma_columns, typed
 
 if TYPE_CHECKING:
     import polars as pl
