@@ -17,6 +17,7 @@ from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
 from chainrule.engine.native import NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.initializers import Uniform
+from chainrule.loop import Diverged
 from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, SquaredError
 from chainrule.native import HERE, Library, Unusable, find, load
 from chainrule.native.emit import Untranslatable, header, members, read_modules
@@ -25,7 +26,7 @@ from chainrule.optimizers import LBFGS, OPTIMIZERS, SGD, Adam, AdamW
 from chainrule.penalties import Penalty
 from chainrule.randomness import row_order
 from chainrule.schedules import SCHEDULES, Constant, InverseScaling
-from chainrule.training import Diverged, train
+from chainrule.training import train
 from strategies import NAMES, seeds, targets
 
 MODULES = read_modules(HERE.parent)
