@@ -55,5 +55,6 @@ def choose_engine(
     chosen = next(iter(ENGINES)) if name == "auto" else name
     if chosen not in ENGINES:
         raise ValueError(f"engine={name!r} is not in this installation; take engine='auto'")
-    reason = "" if chosen == "native" else "this installation has no native engine"
+    lacking = "this installation has no native engine"
+    reason = {"native": "", name: "it was asked for"}.get(chosen, lacking)
     return ENGINES[chosen](plan, network, data, n_threads), reason

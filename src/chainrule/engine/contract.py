@@ -133,3 +133,7 @@ class Engine(Protocol):
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows, penalty included, at the current parameters."""
         ...
+
+    def locate(self) -> str:
+        """Name where the first number that is not finite arises, in a pass over all rows."""
+        ...

@@ -24,6 +24,7 @@ from chainrule.network import (
     row_losses,
     total_cost,
 )
+from chainrule.network import norm as euclidean
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import dropout_mask
 
@@ -85,6 +86,13 @@ class ReferenceEngine:
             cost = self._backward(trace, self.data.Y, self.weights)
         return cost, self.gradients
 
+    def locate(self) -> str:
+        """Name where the first number that is not finite arises, in a pass over all rows."""
+        with np.errstate(all="ignore"):
+            trace = propagate(self.network.layers, self.data.X)
+            self._backward(trace, self.data.Y, self.weights)
+            return self._bad_place(trace)
+
     def _step(self, state: State, rows: Rows) -> Fault | None:
         """Do one update on the rows of a batch: forward, loss, back, clip, update."""
         plan, network = self.plan, self.network
@@ -100,7 +108,7 @@ class ReferenceEngine:
         g = self.gradients.flat
         if not (np.isfinite(cost) and np.isfinite(g).all()):
             return Fault(state.t, self._bad_place(trace))
-        norms = layer_norms(self.gradients)
+        norms = self.gradients.layer_norms()
         state.norm_squares = [s + x * x for s, x in zip(state.norm_squares, norms, strict=True)]
         state.epoch_updates += 1
         state.loss_sum += cost * n
@@ -194,12 +202,6 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def layer_norms(gradients: Gradients) -> list[float]:
-    """Return the Euclidean norm of each layer's gradient, weights and biases together."""
-    pairs = zip(gradients.dW, gradients.db, strict=True)
-    return [float(np.sqrt((dW * dW).sum() + (db * db).sum())) for dW, db in pairs]
-
-
 def clip(g: Array, value: float | None, norm: float | None) -> Array:
     """Return g with its components limited to ±`value`, then scaled to a norm of at most `norm`.
 
@@ -209,5 +211,5 @@ def clip(g: Array, value: float | None, norm: float | None) -> Array:
     if value is not None:
         g = np.clip(g, -value, value)
     if norm is not None:
-        g = g * min(1.0, norm / max(float(np.linalg.norm(g)), 1e-300))
+        g = g * min(1.0, norm / max(euclidean(g), 1e-300))
     return g
