@@ -173,7 +173,7 @@ class BinaryCrossEntropy(Loss):
     targets: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
     def __post_init__(self) -> None:
-        refuse_outside(self, label_smoothing="[0, 1)")
+        refuse_outside(self, label_smoothing="[0, 1]")
 
     def target(self, y: Array) -> Array:
         return (1 - self.label_smoothing) * y + 0.5 * self.label_smoothing
@@ -205,7 +205,7 @@ class CrossEntropy(Loss):
     rows_sum_to_one: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        refuse_outside(self, label_smoothing="[0, 1)")
+        refuse_outside(self, label_smoothing="[0, 1]")
 
     def target(self, y: Array) -> Array:
         return (1 - self.label_smoothing) * y + self.label_smoothing / y.shape[1]
