@@ -362,3 +362,21 @@ def test_bad_settings_are_refused_in_one_line(options, message):
 
 def test_the_constant_schedule_goes_with_lbfgs():
     train(start(), *table(), optimizer="lbfgs", schedule=Constant(), epochs=2)
+
+
+def test_a_divergence_in_the_first_epoch_gives_the_first_weights_back():
+    net = Network([3, 4, 2], seed=0)
+    before = net.theta.copy()
+    X = np.random.default_rng(0).normal(size=(50, 3)) * 1e150
+    with pytest.raises(ValueError, match="diverged"):
+        train(net, X, np.ones((50, 2)), optimizer=SGD(1e150), batch_size=5)
+    assert np.array_equal(net.theta, before)
+
+
+def test_a_float32_gradient_of_1e20_is_clipped_and_not_lost():
+    rng = np.random.default_rng(0)
+    net = Network([3, 20, 2], seed=0, dtype="float32")
+    before = net.theta.copy()
+    X, Y = rng.normal(size=(20, 3)) * 1e10, rng.normal(size=(20, 2)) * 1e10
+    train(net, X, Y, optimizer=SGD(0.01), clip_norm=1.0, epochs=1)
+    assert np.linalg.norm(net.theta - before) == pytest.approx(0.01, rel=1e-3)

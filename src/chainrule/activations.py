@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from numpy import abs, exp, expm1, log1p, maximum, minimum, sign, tanh
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, refuse_outside
 from chainrule.names import look_up
 
 
@@ -106,6 +106,9 @@ class LeakyRelu(Activation):
     slope: float = 0.01
     kinks: ClassVar[tuple[float, ...]] = (0.0,)
     initializer: ClassVar[str] = "he_uniform"
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, slope="[0, 1]")
 
     def value(self, z: Array) -> Array:
         return maximum(z, 0) + self.slope * minimum(z, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import sys
@@ -48,14 +49,36 @@ def is_whole(value: Any, low: int = 0) -> bool:
     return whole and bool(value >= low)
 
 
+def refuse_outside(owner: Any, **intervals: str) -> None:
+    """Raise ValueError for a field of `owner` that is no number in its interval.
+
+    >>> from types import SimpleNamespace
+    >>> refuse_outside(SimpleNamespace(drop=1.0), drop="(0, 1)")
+    Traceback (most recent call last):
+    ...
+    ValueError: SimpleNamespace: drop=1.0 must be a finite number in (0, 1)
+    """
+    for name, interval in intervals.items():
+        value = getattr(owner, name)
+        low, high = (float(end) for end in interval[1:-1].split(","))
+        inside = is_number(value, low) and value <= high
+        if (
+            not inside
+            or (value == low and interval[0] == "(")
+            or (value == high and interval[-1] == ")")
+        ):
+            kind = type(owner).__name__
+            raise ValueError(f"{kind}: {name}={value!r} must be a finite number in {interval}")
+
+
 def memory() -> float:
     """Return how many bytes this machine or container has in all; infinity where unknown."""
     limits = [math.inf]
-    try:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # as on Windows
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-        limits.append(float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (AttributeError, OSError, ValueError):  # Windows; no container; "max"
-        pass
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # containers, new and old
+        with contextlib.suppress(OSError, ValueError):  # no container; "max"
+            limits.append(float((Path("/sys/fs/cgroup") / limit).read_text()))
     return min(limits)
 
 

@@ -71,10 +71,10 @@ class Callback:
 
 
 def check_callbacks(given: Any) -> list[Callback]:
-    """Return the callbacks as a list; raise ValueError for what has no hooks."""
+    """Return the callbacks as a list; raise ValueError for what is none."""
     callbacks = list(given) if isinstance(given, Iterable) else [given]
     for each in callbacks:
-        if isinstance(each, type) or not hasattr(each, "on_epoch_end"):
+        if not isinstance(each, Callback):
             raise ValueError(
                 f"callbacks={given!r} must be a sequence of Callback objects, such as"
                 " [EarlyStopping()]"
@@ -110,7 +110,7 @@ class BestWeights(Callback):
     def on_epoch_end(self, network: Network, history: History) -> None:
         value = monitored(history.records[-1], self.monitor)
         if value < self.best:
-            self.best, self.epoch = value, len(history)
+            self.best, self.epoch = value, history.records[-1]["epoch"]
             self.theta = network.theta.copy()
 
     def restore(self, network: Network, history: History) -> None:
@@ -142,7 +142,7 @@ class EarlyStopping(Callback):
     restore_best_weights: bool = True
     best: float = np.inf
     waited: int = 0
-    kept: BestWeights = field(init=False)
+    kept: BestWeights = field(init=False, repr=False, default_factory=BestWeights)
 
     def on_train_begin(self, network: Network, history: History) -> None:
         self.best, self.waited = np.inf, 0

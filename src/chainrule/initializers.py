@@ -105,4 +105,6 @@ def first_weights(
             f"initializer {initializer!r} returned shapes {shapes}; expected weights"
             f" ({n_in}, {n_out}), or a pair of weights and biases ({n_out},)"
         )
+    if not all(np.isfinite(part).all() for part in pair):
+        raise ValueError(f"initializer {initializer!r} returned NaN or infinity; expected numbers")
     return np.asarray(pair[0]), np.asarray(pair[1])

@@ -12,7 +12,6 @@ from scipy.optimize import minimize
 
 from chainrule.arrays import Array
 from chainrule.engine import Engine, EpochRecord, Plan
-from chainrule.engine.reference import layer_norms
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS
 
@@ -49,7 +48,7 @@ class Objective:
             loss=float(intermediate_result.fun),
             worst_row=0.0,
             rate=float("nan"),
-            layer_gradient_norms=layer_norms(self.gradients),
+            layer_gradient_norms=self.gradients.layer_norms(),
             seconds=perf_counter() - self.started,
         )
         self.started = perf_counter()

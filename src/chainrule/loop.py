@@ -67,10 +67,12 @@ class Loop:
         except KeyboardInterrupt:
             history.stop_reason = f"interrupted after {len(history)} epochs"
             raise
+        except Exception as error:
+            network.theta[:] = first_theta  # or the best below; what failed may have ruined it
+            history.stop_reason = history.stop_reason or f"failed: {error}"
+            raise
         finally:
             restore = self.held_out is not None if self.restore_best is None else self.restore_best
-            if not finished and not np.isfinite(network.theta).all():
-                network.theta[:] = first_theta
             if restore or not finished:
                 self.best.restore(network, history)
             for callback in self.callbacks:
@@ -91,7 +93,7 @@ class Loop:
                 history.stop_reason = f"loss fell below {plan.stop_below:g} ({plan.stop_rule})"
                 return
             if event.kind == "time":
-                stop = self._time_slice()
+                stop = self._time_slice() or stop
             if stop:
                 history.stop_reason = history.stop_reason or "a callback stopped it"
                 return
@@ -104,7 +106,7 @@ class Loop:
         cost, _ = self.engine.cost_and_gradient()
         if not np.isfinite(cost):
             updates = history.records[-1]["updates"] if len(history) else 0
-            raise self._diverged(Fault(updates + 1, "in the loss"), len(history) + 1)
+            raise self._diverged(Fault(updates + 1, self.engine.locate()), len(history) + 1)
         history.stop_reason = history.stop_reason or reason
 
     def _look(self, measured: EpochRecord) -> bool:
@@ -152,11 +154,12 @@ class Loop:
 
     def _diverged(self, fault: Fault, epoch: int) -> Diverged:
         rate = getattr(self.plan.optimizer, "rate", None)
-        lower = "" if rate is None else f"a learning rate below {rate:g} (try {rate / 10:g}), "
+        remedy = "scaled inputs and targets"
+        if rate is not None:
+            remedy = f"a learning rate below {rate:g} (try {rate / 10:g}), {remedy}, or clip_norm=1"
         message = (
             f"training diverged: a number that is not finite at update {fault.step} (epoch"
-            f" {epoch}), {fault.place}. Try {lower}scaled inputs and targets,"
-            " or clip_norm=1"
+            f" {epoch}), {fault.place}. Try {remedy}"
         )
         self.history.stop_reason = message
         return Diverged(message)

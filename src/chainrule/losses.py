@@ -20,7 +20,7 @@ from typing import ClassVar
 from numpy import abs, exp, log, log1p, maximum, minimum, sign
 
 from chainrule.activations import ACTIVATIONS, Activation
-from chainrule.arrays import Array
+from chainrule.arrays import Array, refuse_outside
 from chainrule.names import look_up
 
 TINY = 1e-7  #: where a logarithm's tangent takes over
@@ -105,6 +105,9 @@ class Huber(Loss):
 
     delta: float = 1.0
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, delta="(0, inf)")
+
     def value(self, a: Array, y: Array) -> Array:
         r = abs(a - y)
         c = minimum(r, self.delta)
@@ -122,6 +125,9 @@ class Quantile(Loss):
     """max(q (y − a), (q − 1) (y − a)): fits the q-quantile (Koenker and Bassett 1978)."""
 
     quantile: float = 0.5
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, quantile="(0, 1)")
 
     def value(self, a: Array, y: Array) -> Array:
         return maximum(self.quantile * (y - a), (self.quantile - 1) * (y - a))
@@ -166,6 +172,9 @@ class BinaryCrossEntropy(Loss):
     domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
     targets: ClassVar[tuple[float, float]] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, label_smoothing="[0, 1]")
+
     def target(self, y: Array) -> Array:
         return (1 - self.label_smoothing) * y + 0.5 * self.label_smoothing
 
@@ -194,6 +203,9 @@ class CrossEntropy(Loss):
     domain: ClassVar[tuple[float, float]] = (0.0, 1.0)
     targets: ClassVar[tuple[float, float]] = (0.0, 1.0)
     rows_sum_to_one: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, label_smoothing="[0, 1]")
 
     def target(self, y: Array) -> Array:
         return (1 - self.label_smoothing) * y + self.label_smoothing / y.shape[1]

@@ -81,11 +81,22 @@ class Gradients:
     delta: list[Array]
     dX: Array | None = None
 
+    def layer_norms(self) -> list[float]:
+        """Return the Euclidean norm of each layer's gradient, weights and biases together."""
+        pairs = zip(self.dW, self.db, strict=True)
+        return [float(np.hypot(norm(dW), norm(db))) for dW, db in pairs]
+
     def __repr__(self) -> str:
         return (
             f"Gradients(δ of {_widths(self.delta)} units; {self.flat.size} derivatives, norm"
             f" {np.linalg.norm(self.flat):.4g})"
         )
+
+
+def norm(values: Array) -> float:
+    """Return the Euclidean norm, added up in float64: the square of 1e20 has no float32."""
+    flat = values.ravel().astype(np.float64, copy=False)
+    return float(np.sqrt(flat @ flat))
 
 
 def _widths(values: Sequence[Any]) -> str:
@@ -217,7 +228,8 @@ class Network:
         self.dtype = _check_dtype(dtype)
         if not (is_whole(seed) or isinstance(seed, np.random.Generator)):
             raise ValueError(f"seed={seed!r} must be a whole number >= 0, or a NumPy Generator")
-        refuse_beyond_memory(parameter_count(self.sizes), self.dtype, f"a network of {self.sizes}")
+        drawn = 2 * parameter_count(self.sizes)  # first weights are drawn in float64, then copied
+        refuse_beyond_memory(drawn, np.dtype(np.float64), f"a network of {self.sizes}")
         self.theta = aligned_zeros(parameter_count(self.sizes), self.dtype)
         self.layers = self._view(self.theta)
         rng = np.random.default_rng(seed)
@@ -237,14 +249,14 @@ class Network:
         return layers
 
     @property
-    def W(self) -> list[Array]:
+    def W(self) -> tuple[Array, ...]:
         """Weights of each layer (n_in, n_out): views, so writing to them changes the network."""
-        return [layer.W for layer in self.layers]
+        return tuple(layer.W for layer in self.layers)
 
     @property
-    def b(self) -> list[Array]:
+    def b(self) -> tuple[Array, ...]:
         """Biases of each layer (n_out,): views, so writing to them changes the network."""
-        return [layer.b for layer in self.layers]
+        return tuple(layer.b for layer in self.layers)
 
     def forward(self, X: Any) -> Trace:
         """Return every Z and A for the rows of X (n, inputs)."""

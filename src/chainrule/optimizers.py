@@ -17,7 +17,7 @@ from typing import ClassVar, TypeAlias
 
 from numpy import maximum, minimum, sign, sqrt
 
-from chainrule.arrays import Array, is_number
+from chainrule.arrays import Array, is_number, refuse_outside
 from chainrule.names import look_up
 
 Slots: TypeAlias = tuple[Array, ...]
@@ -66,6 +66,11 @@ class SGD(Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
     slots: ClassVar[tuple[str, ...]] = ("velocity",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.nesterov, bool):
+            raise ValueError(f"SGD: nesterov={self.nesterov!r} must be True or False")
 
     def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
         (v,) = slots
@@ -150,6 +155,10 @@ class RProp(Optimizer):
     slots: ClassVar[tuple[str, ...]] = ("previous", "step")
     full_batch: ClassVar[bool] = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_outside(self, shrink="(0, 1)", grow="[1, inf)", longest="(0, inf)")
+
     def first_slot(self, name: str) -> float:
         return self.rate if name == "step" else 0.0
 
@@ -181,6 +190,9 @@ class LBFGS:
     tolerance: float = 1e-5
     memory: int = 10
     full_batch: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, tolerance="[0, inf)", memory="[1, inf)", max_evaluations="[1, inf)")
 
 
 #: The one table of optimizers, by name; calling an entry makes the optimizer with its defaults.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from numpy import abs, sign
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, refuse_outside
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,9 @@ class Penalty:
     l2: float = 0.0
     alpha: float = 0.0
     biases: bool = False
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, l1="[0, inf)", l2="[0, inf)", alpha="[0, inf)")
 
     def __bool__(self) -> bool:
         """Tell whether there is anything to add."""

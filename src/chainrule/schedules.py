@@ -1,6 +1,7 @@
 """Schedules: the learning rate as a function of the step.
 
-A schedule is a factor on the optimizer's rate, so each works with every optimizer. `factor` is a
+A schedule is a factor on the optimizer's rate, so each works with every optimizer
+(but L-BFGS, which chooses its own steps). `factor` is a
 pure function of the number t = 1, 2, … of the update, the updates per epoch, and the total that is
 planned: a resumed training goes on exactly. `ReduceOnPlateau` also looks at the loss; what it
 remembers is data, kept with the training's state.
@@ -9,9 +10,11 @@ remembers is data, kept with the training's state.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from numpy import cos, floor, maximum, minimum, pi
 
+from chainrule.arrays import refuse_outside
 from chainrule.names import look_up
 
 
@@ -52,6 +55,9 @@ class InverseScaling(Schedule):
 
     power: float = 0.5
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, power="[0, inf)")
+
     def factor(self, t: float, per_epoch: float, total: float) -> float:
         return 1 / t**self.power
 
@@ -63,6 +69,9 @@ class StepDecay(Schedule):
     drop: float = 0.5
     every: float = 10.0
 
+    def __post_init__(self) -> None:
+        refuse_outside(self, drop="(0, 1]", every="(0, inf)")
+
     def factor(self, t: float, per_epoch: float, total: float) -> float:
         epoch = floor((t - 1) / per_epoch)
         return float(self.drop ** floor(epoch / self.every))
@@ -73,6 +82,9 @@ class ExponentialDecay(Schedule):
     """η_t = η·decay^((t − 1) / updates per epoch): `decay` is the factor per epoch."""
 
     decay: float = 0.95
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, decay="(0, 1]")
 
     def factor(self, t: float, per_epoch: float, total: float) -> float:
         return float(self.decay ** ((t - 1) / per_epoch))
@@ -86,6 +98,9 @@ class Cosine(Schedule):
 
     warm_up: float = 0.05
     floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, warm_up="[0, 1)", floor="[0, 1]")
 
     def factor(self, t: float, per_epoch: float, total: float) -> float:
         rise = maximum(self.warm_up * total, 1)
@@ -103,6 +118,9 @@ class OneCycle(Schedule):
     peak: float = 0.3
     start: float = 25.0
     end: float = 1e4
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, peak="(0, 1)", start="[1, inf)", end="[1, inf)")
 
     def factor(self, t: float, per_epoch: float, total: float) -> float:
         top = maximum(self.peak * total, 1)
@@ -123,9 +141,14 @@ class ReduceOnPlateau(Schedule):
     """
 
     drop: float = 0.5
-    patience: int = 10
+    patience: float = 5
     min_delta: float = 1e-4
     lowest: float = 1e-6
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, drop="(0, 1)", min_delta="[0, inf)", lowest="[0, inf)")
+        if self.patience != inf:
+            refuse_outside(self, patience="[0, inf)")
 
     def after_epoch(self, memory: PlateauMemory, loss: float, rate: float) -> None:
         memory.waited = 0 if loss < memory.best - self.min_delta else memory.waited + 1

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from chainrule.arrays import is_number, is_whole
 from chainrule.callbacks import (
     Callback,
@@ -95,7 +97,8 @@ def train(
     callbacks : iterable of Callback
         More hooks; see `chainrule.callbacks`.
     engine, n_threads : str, int
-        "auto", "native" or "reference"; most cores to use.
+        "auto", "native" or "reference"; most cores to use. The same seed gives the same bits on
+        the same number of cores; NumPy's products of very wide layers differ between numbers.
     history : History, optional
         Filled as the training goes on, and returned; yours survives an exception.
 
@@ -214,7 +217,7 @@ def _check_settings(
             f" {n} rows; leave batch_size out, or take another optimizer, such as 'adam'"
         )
     if isinstance(optimizer, LBFGS):
-        given = [k for k in ("dropout", "clip_value", "clip_norm") if settings[k]]
+        given = [k for k in ("dropout", "clip_value", "clip_norm") if np.any(settings[k])]
         if type(schedule) not in (Schedule, Constant):
             given.append("schedule")
         if settings["stop_rule"] == "every_row":

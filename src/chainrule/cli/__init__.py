@@ -199,12 +199,16 @@ def demo(
     folder: Annotated[Path, typer.Option(help="Where models and pictures go.")] = Path(
         "chainrule-demo"
     ),
+    force: options.Force = False,
 ) -> None:
     """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
+    from chainrule.files import refuse_overwrite
 
     if folder.exists() and not folder.is_dir():
         raise FileExistsError(f"{folder} is a file; choose another folder: --folder DIR")
+    if folder.is_dir() and any(folder.iterdir()):
+        refuse_overwrite(folder, force)
     run_demo(folder)
 
 

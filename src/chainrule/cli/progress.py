@@ -71,7 +71,7 @@ def tell_header(header: dict[str, Any]) -> None:
     """Print what a model file's header says, what it predicts and how well first."""
     table = Table(show_header=False, box=None, pad_edge=False)
     about = header.get("about") or {}
-    facts = about | {key: value for key, value in header.items() if key != "about"}
+    facts = about | {key: value for key, value in header.items() if key not in ("about", "notes")}
     for key, value in facts.items():
         if value not in (None, [], {}):
             table.add_row(str(key).replace("_", " "), escape(_in_a_line(value)))

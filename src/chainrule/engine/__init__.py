@@ -52,8 +52,8 @@ def choose_engine(
 ) -> tuple[Engine, str]:
     """Return the engine called `name`, and why it was taken if it is not the fastest kind.
 
-    "auto" takes the fastest that is there. Raises ValueError for an unknown name or one that
-    this installation lacks, and for a number of threads below 1.
+    "auto" takes the reference engine, until the native one has proved itself. Raises ValueError
+    for an unknown name, an engine that cannot run this, and a number of threads below 1.
     """
     look_up(dict.fromkeys(ENGINE_CHOICES), name, "engine")
     if not (n_threads is None or is_whole(n_threads, 1)):
@@ -61,8 +61,10 @@ def choose_engine(
     reason = _why_not_native(plan, network, data)
     if name == "native" and reason:
         raise ValueError(f"engine='native' cannot run this: {reason}; take engine='auto'")
-    if name == "reference":
-        reason = reason or "engine='reference' was asked for"
+    if name != "native":  # while it is young, nobody gets the native engine without asking
+        reason = {"auto": reason or "the native engine is young: ask for it"}.get(
+            name, "engine='reference' was asked for"
+        )
     chosen = "reference" if reason else "native"
     return ENGINES[chosen](plan, network, data, n_threads), reason
 

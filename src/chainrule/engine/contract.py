@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import numpy as np
+
 from chainrule.arrays import Array, aligned_zeros
 from chainrule.losses import Loss
-from chainrule.network import Gradients, Network
+from chainrule.network import Gradients, Network, Trace
 from chainrule.optimizers import LBFGS, Optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import PlateauMemory, Schedule
@@ -122,6 +124,17 @@ def layer_name(network: Network, l: int) -> str:
     return f"layer {l + 1} of {len(network.layers)} ({n_in} → {n_out})"
 
 
+def fault_place(network: Network, trace: Trace, gradients: Gradients) -> str:
+    """Name where the first number that is not finite arose, in a pass forward and back."""
+    for l, (z, a) in enumerate(zip(trace.Z, trace.A[1:], strict=True)):
+        if not (np.isfinite(z).all() and np.isfinite(a).all()):
+            return f"in the outputs of {layer_name(network, l)}"
+    for l in reversed(range(len(trace.Z))):
+        if not np.isfinite(gradients.dW[l]).all():
+            return f"in the gradient of {layer_name(network, l)}"
+    return f"in the loss of {layer_name(network, len(trace.Z) - 1)}"
+
+
 class Engine(Protocol):
     """One way to execute a plan on a network and its data."""
 
@@ -138,4 +151,8 @@ class Engine(Protocol):
 
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows, penalty included, at the current parameters."""
+        ...
+
+    def locate(self) -> str:
+        """Name where the first number that is not finite arises, in a pass over all rows."""
         ...

@@ -14,10 +14,19 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.arrays import Array, aligned_zeros
-from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State, layer_name
+from chainrule.engine.contract import (
+    Data,
+    EpochRecord,
+    Event,
+    Fault,
+    Plan,
+    State,
+    fault_place,
+    layer_name,
+)
 from chainrule.native import Library, cores, find
 from chainrule.native.job import ACTIVATION_SETTINGS, RECORD, Job, Layer
-from chainrule.network import Gradients, Network
+from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
 
@@ -99,6 +108,13 @@ class NativeEngine:
         """Return cost and gradient on all rows at the current parameters."""
         self.job.theta = self.network.theta.ctypes.data
         return self.calls.chainrule_cost_and_gradient(self.job), self.gradients
+
+    def locate(self) -> str:
+        """Name where the first number that is not finite arises, in a pass over all rows."""
+        self.cost_and_gradient()
+        with np.errstate(all="ignore"):
+            trace = propagate(self.network.layers, self.data.X)
+        return fault_place(self.network, trace, self.gradients)
 
     def _describe_network(self, library: Library) -> None:
         job, network = self.job, self.network

@@ -13,7 +13,16 @@ from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import Array
 from chainrule.data import Rows, batches
-from chainrule.engine.contract import Data, EpochRecord, Event, Fault, Plan, State, layer_name
+from chainrule.engine.contract import (
+    Data,
+    EpochRecord,
+    Event,
+    Fault,
+    Plan,
+    State,
+    fault_place,
+    layer_name,
+)
 from chainrule.network import (
     Gradients,
     Network,
@@ -24,6 +33,7 @@ from chainrule.network import (
     row_losses,
     total_cost,
 )
+from chainrule.network import norm as euclidean
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import dropout_mask
 
@@ -85,6 +95,13 @@ class ReferenceEngine:
             cost = self._backward(trace, self.data.Y, self.weights)
         return cost, self.gradients
 
+    def locate(self) -> str:
+        """Name where the first number that is not finite arises, in a pass over all rows."""
+        with np.errstate(all="ignore"):
+            trace = propagate(self.network.layers, self.data.X)
+            self._backward(trace, self.data.Y, self.weights)
+            return fault_place(self.network, trace, self.gradients)
+
     def _step(self, state: State, rows: Rows) -> Fault | None:
         """Do one update on the rows of a batch: forward, loss, back, clip, update."""
         plan, network = self.plan, self.network
@@ -99,8 +116,8 @@ class ReferenceEngine:
         cost = self._backward(trace, Y, weights)
         g = self.gradients.flat
         if not (np.isfinite(cost) and np.isfinite(g).all()):
-            return Fault(state.t, self._bad_place(trace))
-        norms = layer_norms(self.gradients)
+            return Fault(state.t, fault_place(self.network, trace, self.gradients))
+        norms = self.gradients.layer_norms()
         state.norm_squares = [s + x * x for s, x in zip(state.norm_squares, norms, strict=True)]
         state.epoch_updates += 1
         state.loss_sum += cost * n
@@ -162,16 +179,6 @@ class ReferenceEngine:
         state.norm_squares = [0.0] * len(state.norm_squares)
         return record
 
-    def _bad_place(self, trace: Trace) -> str:
-        """Name where the first number that is not finite arose."""
-        for l, (z, a) in enumerate(zip(trace.Z, trace.A[1:], strict=True)):
-            if not (np.isfinite(z).all() and np.isfinite(a).all()):
-                return f"in the outputs of {layer_name(self.network, l)}"
-        for l in reversed(range(len(trace.Z))):
-            if not np.isfinite(self.gradients.dW[l]).all():
-                return f"in the gradient of {layer_name(self.network, l)}"
-        return f"in the loss of {layer_name(self.network, len(trace.Z) - 1)}"
-
     def _bad_parameters(self) -> str:
         layers = enumerate(self.network.layers)
         l = next(l for l, d in layers if not (np.isfinite(d.W).all() and np.isfinite(d.b).all()))
@@ -190,12 +197,6 @@ def _thread_pools() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def layer_norms(gradients: Gradients) -> list[float]:
-    """Return the Euclidean norm of each layer's gradient, weights and biases together."""
-    pairs = zip(gradients.dW, gradients.db, strict=True)
-    return [float(np.sqrt((dW * dW).sum() + (db * db).sum())) for dW, db in pairs]
-
-
 def clip(g: Array, value: float | None, norm: float | None) -> Array:
     """Return g with its components limited to ±`value`, then scaled to a norm of at most `norm`.
 
@@ -205,5 +206,5 @@ def clip(g: Array, value: float | None, norm: float | None) -> Array:
     if value is not None:
         g = np.clip(g, -value, value)
     if norm is not None:
-        g = g * min(1.0, norm / max(float(np.linalg.norm(g)), 1e-300))
+        g = g * min(1.0, norm / max(euclidean(g), 1e-300))
     return g

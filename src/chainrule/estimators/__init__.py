@@ -59,7 +59,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
-        max_fun: int = 15000, dropout: float = 0.0, monitor: str = "metric", callbacks: Any = None,
+        max_fun: int = 15000, dropout: float = 0.0,
+        clip_norm: float | None = None, monitor: str = "metric", callbacks: Any = None,
         engine: str = "auto", n_threads: int | None = None,
     ) -> None:  # fmt: skip
         store(self, locals())
@@ -215,7 +216,8 @@ class MLPRegressor(RegressorMixin, MLP):
         warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
         early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
         beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
-        max_fun: int = 15000, dropout: float = 0.0, monitor: str = "metric", callbacks: Any = None,
+        max_fun: int = 15000, dropout: float = 0.0,
+        clip_norm: float | None = None, monitor: str = "metric", callbacks: Any = None,
         engine: str = "auto", n_threads: int | None = None, scale_y: str = "none",
     ) -> None:  # fmt: skip
         store(self, locals())

@@ -24,7 +24,6 @@ from chainrule.loop import Loop
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate
 from chainrule.optimizers import LBFGS
-from chainrule.schedules import ReduceOnPlateau
 
 
 def trains_in_steps(estimator: Any) -> bool:
@@ -96,7 +95,7 @@ class MLP(BaseEstimator):
         elif self.early_stopping:
             train, held_out = self._hold_out(train, rng)
         loop = self._loop(network, train, held_out, seed)
-        if isinstance(loop.plan.schedule, ReduceOnPlateau):
+        if self.learning_rate == "adaptive":
             pass  # it ends the training itself, when the rate is at its lowest
         elif self.early_stopping or not isinstance(loop.plan.optimizer, LBFGS):
             monitor = self.monitor if self.early_stopping else "loss"
@@ -108,7 +107,7 @@ class MLP(BaseEstimator):
         self._finish(loop, network, train.n, curve, goes_on)
         if loop.history.stop_reason.startswith("reached"):
             warnings.warn(
-                f"{loop.history.stop_reason} (max_iter) while the loss was still falling; raise"
+                f"{loop.history.stop_reason} (max_iter) before the loss settled; raise"
                 f" max_iter={self.max_iter} or the learning rate, or stop on held-out rows:"
                 " early_stopping=True",
                 ConvergenceWarning,
@@ -239,7 +238,7 @@ class MLP(BaseEstimator):
     ) -> None:
         """Take over what was learnt, in plain arrays, numbers, lists and strings."""
         history = loop.history
-        self.coefs_, self.intercepts_ = network.W, network.b
+        self.coefs_, self.intercepts_ = list(network.W), list(network.b)
         self.activations_ = [
             a.name if ACTIVATIONS.get(a.name) == a else a for a in network.activations
         ]

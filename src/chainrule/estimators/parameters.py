@@ -171,6 +171,11 @@ PARAMETERS: dict[str, Parameter] = {
         lambda v: _number(0)(v) and v < 1,
         _SHARE,
     ),
+    "clip_norm": Parameter(
+        "Most that the gradient's norm may be in an update; a larger one is scaled down.",
+        lambda v: v is None or _number(0, open_low=True)(v),
+        "None or a finite number > 0",
+    ),
     "monitor": Parameter(
         "What early stopping watches on the held-out rows: 'metric' (accuracy or R², as"
         " scikit-learn) or 'validation_loss', which is steadier.",
@@ -218,7 +223,7 @@ ATTRIBUTES = """
 
 
 def describe(estimator: type[Described]) -> type[Described]:
-    """Fill {parameters}, with the signature's defaults, and {attributes} into a class's docstring."""
+    """Fill {parameters}, with the defaults, and {attributes} into a class's docstring."""
     table = PARAMETERS | estimator._own  # type: ignore[attr-defined]
     signature = inspect.signature(estimator)
     lines = []
@@ -286,6 +291,7 @@ def make_plan(p: dict[str, Any], loss: Loss, n: int, depth: int, seed: int) -> P
         seed=seed,
         shuffle=bool(p["shuffle"]),
         dropout=_dropout(p, depth),
+        clip_norm=p["clip_norm"],
     )
 
 
@@ -293,6 +299,8 @@ def _dropout(p: dict[str, Any], depth: int) -> tuple[float, ...]:
     """Return the share that drops out of what each layer is fed; inputs stay whole."""
     if not p["dropout"]:
         return ()
+    if depth < 2:
+        raise ValueError(f"dropout={p['dropout']!r} has no hidden units to drop; set it to 0")
     if p["solver"] == "lbfgs" or isinstance(p["solver"], LBFGS):
         raise ValueError(
             f"dropout={p['dropout']!r} does not fit solver='lbfgs', which needs an exact cost; take"
@@ -319,7 +327,12 @@ def _optimizer(p: dict[str, Any]) -> Optimizer | LBFGS:
 def _schedule(p: dict[str, Any]) -> Schedule:
     name = p["learning_rate"]
     if p["solver"] == "lbfgs" or isinstance(p["solver"], LBFGS):
-        return Constant()  # it chooses its own steps, as in scikit-learn
+        if isinstance(name, str) and name in ("constant", "invscaling", "adaptive"):
+            return Constant()  # scikit-learn's own are without effect there, too
+        raise ValueError(
+            f"learning_rate={name!r} cannot act on solver='lbfgs', which chooses its own steps;"
+            " leave it 'constant', or take solver='adam'"
+        )
     if isinstance(name, str) and name == "invscaling":
         return InverseScaling(float(p["power_t"]))
     if isinstance(name, str) and name == "adaptive":

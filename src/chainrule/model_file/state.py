@@ -209,7 +209,7 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         if taken or not attribute.isidentifier() or attribute.startswith("__"):
             _refuse(f"a fitted attribute {attribute!r}, which is no such thing of {name}")
         setattr(model, attribute, value)
-    model.coefs_, model.intercepts_ = network.W, network.b
+    model.coefs_, model.intercepts_ = list(network.W), list(network.b)
     model.activations_ = [
         a.name if ACTIVATIONS.get(a.name) == a else a for a in network.activations
     ]

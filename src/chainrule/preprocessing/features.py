@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     Learnt = dict[str, Any]
 
 LARGEST = float(np.finfo(np.float64).max)
-MANY_RARE = 1000  # beyond as many rare levels, they are not remembered one by one
 BEND = 3.0  # squashed numbers stay within ±BEND
 MANY_RARE = 1000  # beyond as many rare levels, they are not remembered one by one
 DAY = 86_400.0

@@ -227,11 +227,10 @@ def _measure(model: TableModel, X: Any, y: NDArray[Any], seen: NDArray[Any]) -> 
 
 def _dropouts(s: Settings) -> Sequence[float]:
     """Return the shares of dropout to try."""
-    if OPTIMIZERS[s.solver] is LBFGS:  # its line search needs a cost without chance in it
-        return (0.0,)
     if s.dropout is not None:
         return (s.dropout,)
-    return DROPOUTS if s.validation > 0 and s.hidden else (0.0,)
+    exact = OPTIMIZERS[s.solver] is LBFGS  # its line search needs a cost without chance in it
+    return DROPOUTS if s.validation > 0 and s.hidden and not exact else (0.0,)
 
 
 def _best_loss(network: Any) -> float:
@@ -256,7 +255,8 @@ def _estimator(
     fades as tables grow.
     """
     optimizer = OPTIMIZERS[s.solver]
-    batch_size = n if optimizer.full_batch else min(s.batch_size or min(256, max(32, n // 100)), n)
+    usual = n if optimizer.full_batch else min(256, max(32, n // 100))
+    batch_size = min(s.batch_size or usual, n)
     exact = optimizer is LBFGS
     kind = MLPClassifier if task == "class" else MLPRegressor
     own: dict[str, Any] = {} if task == "class" else {"scale_y": "standard"}
