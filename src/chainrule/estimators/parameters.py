@@ -189,7 +189,8 @@ PARAMETERS: dict[str, Parameter] = {
         "None or a sequence of Callback objects",
     ),
     "engine": Parameter(
-        "What executes the steps: 'auto', 'native' or 'reference'.",
+        "What executes the steps: 'reference' (NumPy), 'native' (compiled; young), or 'auto', which"
+        " is the reference engine for now.",
         _one_of(*ENGINE_CHOICES),
         "'auto', 'native' or 'reference'",
         lambda: ENGINE_CHOICES,
