@@ -18,6 +18,7 @@ from time import perf_counter
 import numpy as np
 
 from chainrule import SGD, Network, train
+from chainrule.engine import ENGINES
 
 # sizes, hidden activation, output activation, loss, batch, batches per epoch
 NETWORKS = {
@@ -44,13 +45,16 @@ def make_data(sizes: list[int], loss: str, rows: int) -> tuple[np.ndarray, np.nd
     return X, rng.integers(2, size=(rows, sizes[-1])).astype(np.float32)
 
 
-def time_chainrule(sizes, hidden, output, loss, batch, steps) -> Callable[[], float]:
+def time_chainrule(sizes, hidden, output, loss, batch, steps, engine) -> Callable[[], float]:
     X, Y = make_data(sizes, loss, batch * steps)
     net = Network(sizes, hidden, output_activation=output, dtype="float32")
 
     def run() -> float:
         started = perf_counter()
-        train(net, X, Y, loss=loss, optimizer=SGD(0.01, momentum=0.9), batch_size=batch, epochs=1)
+        train(
+            net, X, Y, loss=loss, optimizer=SGD(0.01, momentum=0.9), batch_size=batch, epochs=1,
+            engine=engine,
+        )  # fmt: skip
         return (perf_counter() - started) / steps
 
     return run
@@ -117,11 +121,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     rounds = parser.parse_args().rounds
     with_torch = importlib.util.find_spec("torch") is not None
-    print(
-        f"{'network, batch':<30}{'chainrule':>12}{'scikit-learn':>15}{'PyTorch':>12}   µs per step"
-    )
+    heads = f"{'reference':>10}{'native':>8}{'scikit-learn':>14}{'PyTorch':>9}"
+    print(f"{'network, batch':<30}{heads}   µs per step; scikit-learn and PyTorch over native")
     for name, spec in NETWORKS.items():
-        runs = {"chainrule": time_chainrule(*spec), "scikit-learn": time_sklearn(*spec)}
+        runs = {engine: time_chainrule(*spec, engine=engine) for engine in ENGINES}
+        runs["scikit-learn"] = time_sklearn(*spec)
         if with_torch:
             runs |= {f"torch {k}": time_torch(*spec, threads=k) for k in (1, 2)}
         times: dict[str, list[float]] = {key: [] for key in runs}
@@ -129,12 +133,12 @@ def main() -> None:
             for key, run in runs.items():
                 times[key].append(run() * 1e6)
         medians = {key: statistics.median(each[1:]) for key, each in times.items()}
-        ours, theirs = medians["chainrule"], medians["scikit-learn"]
-        line = f"{name:<30}{ours:>12.0f}{theirs:>9.0f} {theirs / ours:>4.1f}x"
-        if with_torch:
-            best = min(medians["torch 1"], medians["torch 2"])
-            line += f"{best:>7.0f} {best / ours:>4.1f}x"
-        print(line)
+        best = min((each for key, each in medians.items() if "torch" in key), default=float("nan"))
+        ours, theirs = medians.get("native", medians["reference"]), medians["scikit-learn"]
+        print(
+            f"{name:<30}{medians['reference']:>10.0f}{ours:>8.1f}{theirs:>14.0f}{best:>9.0f}"
+            f"   {theirs / ours:>5.1f}x {best / ours:>5.1f}x"
+        )
 
 
 if __name__ == "__main__":
