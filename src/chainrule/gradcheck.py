@@ -25,7 +25,7 @@ import numpy as np
 
 from chainrule.arrays import Array, is_number, is_whole
 from chainrule.losses import Loss, get_loss
-from chainrule.network import Dense, Gradients, Network, Trace, propagate, total_cost
+from chainrule.network import NO_PENALTY, Dense, Gradients, Network, Trace, propagate, total_cost
 from chainrule.penalties import Penalty
 
 STEPS = (1e-3, 1e-4, 1e-5, 1e-6)  # relative to the size of what the parameter multiplies
@@ -93,7 +93,7 @@ def check_gradients(
     *,
     loss: str | Loss = "squared_error",
     weights: Any = None,
-    penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+    penalty: Penalty = NO_PENALTY,
     directions: int | None = None,
     max_parameters: int = 2_000,
     tolerance: float = TOLERANCE,

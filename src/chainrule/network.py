@@ -29,6 +29,8 @@ from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
 from chainrule.penalties import Penalty
 
+NO_PENALTY = Penalty()
+
 
 @dataclass(frozen=True, repr=False)
 class Dense:
@@ -273,7 +275,7 @@ class Network:
         loss: str | Loss = "squared_error",
         *,
         weights: Any = None,
-        penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+        penalty: Penalty = NO_PENALTY,
     ) -> float:
         """Return C: the weighted mean over rows of the loss, plus the penalty."""
         trace, loss = self.forward(X), get_loss(loss)
@@ -287,7 +289,7 @@ class Network:
         loss: str | Loss = "squared_error",
         *,
         weights: Any = None,
-        penalty: Penalty = Penalty(),  # noqa: B008 (frozen)
+        penalty: Penalty = NO_PENALTY,
     ) -> Gradients:
         """Return every δ, dW, db, and dX, for a trace and targets Y (n, outputs).
 

@@ -95,9 +95,9 @@ class MLP(BaseEstimator):
         elif self.early_stopping:
             train, held_out = self._hold_out(train, rng)
         loop = self._loop(network, train, held_out, seed)
-        if self.learning_rate == "adaptive":
-            pass  # it ends the training itself, when the rate is at its lowest
-        elif self.early_stopping or not isinstance(loop.plan.optimizer, LBFGS):
+        lbfgs = isinstance(loop.plan.optimizer, LBFGS)
+        ends_itself = self.learning_rate == "adaptive" and not lbfgs  # when its rate is lowest
+        if not ends_itself and (self.early_stopping or not lbfgs):
             monitor = self.monitor if self.early_stopping else "loss"
             loop.callbacks.append(EarlyStopping(monitor, self.tol, self.n_iter_no_change, False))
         curve = self.loss_curve_ if goes_on else []

@@ -225,7 +225,8 @@ ATTRIBUTES = """
 
 def describe(estimator: type[Described]) -> type[Described]:
     """Fill {parameters}, with the defaults, and {attributes} into a class's docstring."""
-    table = PARAMETERS | estimator._own  # type: ignore[attr-defined]
+    own: dict[str, Parameter] = getattr(estimator, "_own", {})
+    table = PARAMETERS | own
     signature = inspect.signature(estimator)
     lines = []
     for name, parameter in signature.parameters.items():

@@ -160,7 +160,7 @@ class Function:
     def of(self, node: ast.expr) -> tuple[str, str]:
         """Return an expression in C++, and whether it is a "double" or a "T"."""
         if isinstance(node, ast.Constant):
-            return repr(float(node.value)), "double"  # type: ignore[arg-type]
+            return repr(float(ast.unparse(node))), "double"
         if isinstance(node, ast.Name) and node.id in self.kinds:
             return node.id, self.kinds[node.id]
         if isinstance(node, ast.Name) and node.id in self.module.constants:
