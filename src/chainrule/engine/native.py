@@ -35,7 +35,9 @@ EVENTS: tuple[Literal["epochs", "time", "threshold", "fault"], ...] = (
     "epochs", "time", "threshold", "fault",
 )  # fmt: skip
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
-NO_ORDER = -2  # no epoch's
+NO_ORDER, BY_SIZE = -2, -1  # no epoch's; the path of steps
+CHUNK = 264  # rows that are in the arena at one time
+LARGE = 1 << 22  # bytes from which NumPy asks for large pages
 THREADS_PAY, THREAD_STEP = 40_000_000, 1_500_000  # operations in an epoch; of a thread in a step
 
 
@@ -60,7 +62,9 @@ class NativeEngine:
         self.gradients = network.gradients()
         self.data = self._contiguous(data)
         sets = library.instruction_sets
-        self.job = job = Job(isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER)
+        self.job = job = Job(
+            isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER, path=BY_SIZE
+        )
         self.n_threads = threads_for(plan, network, data.n, n_threads)
         job.threads = self.n_threads
         self.layers = (Layer * len(network.layers))()
@@ -69,10 +73,10 @@ class NativeEngine:
         self._point_at(job, self.data)
         self.order = np.zeros(4 * data.n if plan.shuffle else 0, np.int64)
         job.order = self.order.ctypes.data
-        size = self.calls.chainrule_arena_bytes(job)
-        self.arena = aligned_zeros(-(-size // 8))
+        self.arena = self._give_arena(job)
         self.norm_squares = np.zeros(len(network.layers))
-        job.arena, job.norm_squares = self.arena.ctypes.data, self.norm_squares.ctypes.data
+        job.norm_squares = self.norm_squares.ctypes.data
+        self.whole: Job | None = None
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
@@ -106,8 +110,12 @@ class NativeEngine:
 
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows at the current parameters."""
-        self.job.theta = self.network.theta.ctypes.data
-        return self.calls.chainrule_cost_and_gradient(self.job), self.gradients
+        if self.whole is None:  # steps alone don't keep their gradient
+            self.whole = Job.from_buffer_copy(self.job)
+            self.whole.keep_gradient = True
+            self.gradient_arena = self._give_arena(self.whole)
+        self.whole.theta, self.whole.threads = self.network.theta.ctypes.data, self.job.threads
+        return self.calls.chainrule_cost_and_gradient(self.whole), self.gradients
 
     def locate(self) -> str:
         """Name where the first number that is not finite arises, in a pass over all rows."""
@@ -115,6 +123,13 @@ class NativeEngine:
         with np.errstate(all="ignore"):
             trace = propagate(self.network.layers, self.data.X)
         return fault_place(self.network, trace, self.gradients)
+
+    def _give_arena(self, job: Job) -> Array:
+        """Return memory for the job to work in, large enough for the system's large pages."""
+        size = self.calls.chainrule_arena_bytes(job)
+        arena = aligned_zeros(-(-max(size, LARGE * (size > LARGE // 4)) // 8))
+        job.arena = arena.ctypes.data
+        return arena
 
     def _describe_network(self, library: Library) -> None:
         job, network = self.job, self.network
@@ -130,6 +145,8 @@ class NativeEngine:
         job, plan = self.job, self.plan
         for name in ("batch_size", "epochs", "shuffle"):
             setattr(job, name, getattr(plan, name))
+        rows = min(plan.batch_size, self.data.n)
+        job.keep_gradient = plan.clip_norm is not None or rows > CHUNK
         job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
         job.every_row = plan.stop_rule == "every_row"
         for name in ("clip_value", "clip_norm", "stop_below"):

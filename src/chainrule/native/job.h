@@ -5,7 +5,7 @@
 
 constexpr i64 ACTIVATION_SETTINGS = 4, SETTINGS = 8;
 constexpr i64 RECORD = 6;  // epoch, updates, loss, worst row, rate, seconds; then the layers' norms
-constexpr i64 CHUNK = 264;  // rows that are in the arena at one time
+constexpr i64 CHUNK = 264;  // most rows that are in the arena at one time
 
 struct Layer {
   i64 n_in, n_out, activation;
@@ -28,6 +28,7 @@ struct Job {
   double loss_settings[SETTINGS], optimizer_settings[SETTINGS], schedule_settings[SETTINGS];
   double penalty[SETTINGS];
   i64 penalised;
+  i64 keep_gradient;  // whole, in the arena: for its norm, for more rows than fit, for L-BFGS
   double clip_value, clip_norm, stop_below;  // <= 0: none
   // parameters and state
   void *theta, *gradient, *slots[2];
@@ -42,7 +43,10 @@ struct Job {
   void *arena;
   i64 *order;  // 4 * rows: the order of the epoch, and room to sort
   i64 order_epoch;  // whose order that is; -2 for none
+  i64 only_batch;  // every batch is the same
+  i64 path;  // PATH_WIDE or PATH_TINY; -1: by size
 };
 
 enum Event { EPOCHS, TIME, THRESHOLD, FAULT };
+enum Path { PATH_WIDE, PATH_TINY };
 enum Place { IN_OUTPUTS, IN_GRADIENT, IN_LOSS, IN_WEIGHTS };

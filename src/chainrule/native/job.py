@@ -36,7 +36,7 @@ class Job(ctypes.Structure):
         *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
         *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
         *_members(_REAL * SETTINGS, "loss_settings optimizer_settings schedule_settings penalty"),
-        ("penalised", _WHOLE),
+        *_members(_WHOLE, "penalised keep_gradient"),
         *_members(_REAL, "clip_value clip_norm stop_below"),
         *_members(_ADDRESS, "theta gradient"),
         ("slots", _ADDRESS * 2),
@@ -46,5 +46,5 @@ class Job(ctypes.Structure):
         ("records", _ADDRESS),
         *_members(_WHOLE, "completed fault_kind fault_layer"),
         *_members(_ADDRESS, "arena order"),
-        ("order_epoch", _WHOLE),
+        *_members(_WHOLE, "order_epoch only_batch path"),
     ]

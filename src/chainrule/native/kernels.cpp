@@ -7,29 +7,34 @@ namespace {
 #include "maths.h"
 #include "loop.h"
 
-template <class T> Batch<T> all_rows(const Job &job) {
-  return {nullptr, 0, job.rows, (const T *)job.weights};
-}
-
-template <class T> double whole_cost(Job &job) {
-  const Batch<T> batch = all_rows<T>(job);
-  return Training<T>(job).cost_and_gradient(batch, 0, batch.total());
+// Call f with the training that fits the job.
+template <class F> auto with_training(Job &job, const F &f) {
+  const bool tiny = job.path == PATH_TINY || (job.path < 0 && Tiny<float>::fits(job));
+  if (job.width == 4) {
+    if (tiny) return f(Training<float, Tiny<float>>(job), 0.0f);
+    return f(Training<float, Wide<float>>(job), 0.0f);
+  }
+  if (tiny) return f(Training<double, Tiny<double>>(job), 0.0);
+  return f(Training<double, Wide<double>>(job), 0.0);
 }
 
 u64 arena_bytes(Job &job) {
-  job.arena = nullptr;
-  return job.width == 4 ? u64(Work<float>(job).end) : u64(Work<double>(job).end);
+  const i64 threads = job.threads;
+  job.arena = nullptr, job.threads = 1;
+  const u64 bytes = with_training(job, [](auto &&it, auto) { return it.steps.supply.bytes(); });
+  job.threads = threads;
+  return bytes;
 }
 i64 advance(Job &job, i64 epochs, double seconds) {
-  return job.width == 4 ? Training<float>(job).advance(epochs, seconds)
-                        : Training<double>(job).advance(epochs, seconds);
+  return with_training(job, [&](auto &&it, auto) { return i64(it.advance(epochs, seconds)); });
 }
 double cost_and_gradient(Job &job) {
-  return job.width == 4 ? whole_cost<float>(job) : whole_cost<double>(job);
+  return with_training(job, [](auto &&it, auto) { return it.cost_and_gradient(); });
 }
 double evaluate(Job &job, void *outputs) {
-  return job.width == 4 ? Training<float>(job).evaluate((float *)outputs)
-                        : Training<double>(job).evaluate((double *)outputs);
+  return with_training(job, [&](auto &&it, auto zero) {
+    return it.evaluate((decltype(zero) *)outputs);
+  });
 }
 
 // The functions of maths.h by number, for tests of their accuracy.

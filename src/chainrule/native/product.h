@@ -1,109 +1,124 @@
-// Matrix products: C (m, n) = start + A (m, k) · B (k, n), by tiles that stay in registers.
+// Matrix products by tiles that stay in registers, over matrices in panels.
 #pragma once
 #include "vectors.h"
 
-// A matrix by its first number and the distances between rows and between columns, so that a
-// transpose is only another way to look at it.
-template <class T> struct Matrix {
-  T *at;
-  i64 row, column;
+template <class T> constexpr i64 PANEL = 2 * LANES<T>;  // columns of a whole panel
+constexpr i64 DEEP = 512;  // rows of a panel that stay in the cache while tiles go down over them
+
+// How a matrix (rows, columns) lies in panels: some columns of all rows, row after row, so that
+// the rows of a panel are one run of memory. The last panel has one vector where that is enough.
+template <class T> struct Panels {
+  i64 rows, columns;
+  i64 count() const { return (columns + PANEL<T> - 1) / PANEL<T>; }
+  i64 vectors(i64 p) const { return columns - p * PANEL<T> > LANES<T> ? 2 : 1; }
+  i64 width(i64 p) const { return vectors(p) * LANES<T>; }
+  i64 used(i64 p) const {  // columns of panel p that are of the matrix
+    const i64 left = columns - p * PANEL<T>;
+    return left < PANEL<T> ? left : PANEL<T>;
+  }
+  i64 at(i64 p) const { return p * rows * PANEL<T>; }
+  i64 size() const { return at(count() - 1) + rows * width(count() - 1); }
+
+  // Copy a matrix into panels, and back. What pads the last panel is left as it is.
+  void pack(const T *from, T *to) const {
+    EACH(p, count()) EACH(i, rows) {
+      const T *row = from + i * columns + p * PANEL<T>;
+      EACH(k, used(p)) to[at(p) + i * width(p) + k] = row[k];
+    }
+  }
+  void unpack(const T *from, T *to) const {
+    EACH(p, count()) EACH(i, rows) {
+      T *row = to + i * columns + p * PANEL<T>;
+      EACH(k, used(p)) row[k] = from[at(p) + i * width(p) + k];
+    }
+  }
 };
 
-constexpr int TALL = 6;  // rows of a tile
-
-// Compute one tile: R rows of A times one panel of B. `start` is a row to begin with, the same for
-// all, or null; with `add` the tile begins with what C holds.
-template <class T, int R>
-static void tile(i64 k, Matrix<const T> A, const T *B, i64 b_row, const T *start, bool add, T *C,
-                 i64 c_row) {
-  typedef typename Vector<T>::type V;
+// Compute one tile: R rows of A times V vectors of B's columns, over k. A's numbers of one row are
+// side by side, or with DOWN those of one column; `a_step` is the other distance. The tile begins
+// with the row `start`, the same for all, or with what C holds, or with zero.
+template <class T, int R, int V, bool DOWN>
+static void tile(i64 k, const T *a, i64 a_step, const T *b, i64 b_row, const T *start, bool add,
+                 T *c, i64 c_row) {
+  typedef typename Vector<T>::type Vec;
   typedef typename Vector<T>::loose L;
-  constexpr int lanes = Vector<T>::lanes;
-  V left[R], right[R];
+  Vec sum[R][V];
+#pragma clang loop unroll(full)
+  for (int r = 0; r < R; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) {
+      const i64 skip = v * LANES<T>;
+      sum[r][v] = add ? Vec(*(const L *)(c + r * c_row + skip))
+                      : (start ? Vec(*(const L *)(start + skip)) : Vec{});
+    }
+  i64 rows[R];  // distances that the compiler takes as they are, and doesn't add up in the loop
+#pragma clang loop unroll(full)
   for (int r = 0; r < R; r++) {
-    const T *from = add ? C + r * c_row : start;
-    left[r] = from ? V(*(const L *)from) : V{};
-    right[r] = from ? V(*(const L *)(from + lanes)) : V{};
+    rows[r] = r * a_step;
+    __asm__("" : "+r"(rows[r]));
   }
-  const T *a = A.at;
-  for (i64 i = 0; i < k; i++, a += A.column, B += b_row) {
-    const V p = *(const L *)B, q = *(const L *)(B + lanes);
+  const i64 step = DOWN ? a_step : 1;
+#pragma clang loop unroll_count(2)
+  for (i64 i = 0; i < k; i++, a += step, b += b_row) {
+    Vec q[V];
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) q[v] = *(const L *)(b + v * LANES<T>);
 #pragma clang loop unroll(full)
     for (int r = 0; r < R; r++) {
-      const T x = a[r * A.row];
-      left[r] += x * p;
-      right[r] += x * q;
+      const T x = DOWN ? a[r] : a[rows[r]];
+#pragma clang loop unroll(full)
+      for (int v = 0; v < V; v++) sum[r][v] += x * q[v];
     }
   }
-  for (int r = 0; r < R; r++) {
-    *(L *)(C + r * c_row) = left[r];
-    *(L *)(C + r * c_row + lanes) = right[r];
-  }
+#pragma clang loop unroll(full)
+  for (int r = 0; r < R; r++)
+#pragma clang loop unroll(full)
+    for (int v = 0; v < V; v++) *(L *)(c + r * c_row + v * LANES<T>) = sum[r][v];
 }
 
-template <class T>
-INLINE void tile_of(i64 rows, i64 k, Matrix<const T> A, const T *B, i64 b_row, const T *start,
-                    bool add, T *C, i64 c_row) {
+// As many rows as fill the registers with sums.
+constexpr i64 tall(i64 vectors) { return vectors == 2 ? 6 : 12; }
+
+// Compute a tile of any number of rows up to tall(vectors).
+template <class T, bool DOWN>
+INLINE void tile_of(i64 rows, i64 vectors, i64 k, const T *a, i64 a_step, const T *b, i64 b_row,
+                    const T *start, bool add, T *c, i64 c_row) {
+#define ROWS(R, V) \
+  case R: return tile<T, R, V, DOWN>(k, a, a_step, b, b_row, start, add, c, c_row);
+  if (vectors == 2) switch (rows) {
+    ROWS(1, 2) ROWS(2, 2) ROWS(3, 2) ROWS(4, 2) ROWS(5, 2) default: ROWS(6, 2)
+  }
   switch (rows) {
-    case 1: return tile<T, 1>(k, A, B, b_row, start, add, C, c_row);
-    case 2: return tile<T, 2>(k, A, B, b_row, start, add, C, c_row);
-    case 3: return tile<T, 3>(k, A, B, b_row, start, add, C, c_row);
-    case 4: return tile<T, 4>(k, A, B, b_row, start, add, C, c_row);
-    case 5: return tile<T, 5>(k, A, B, b_row, start, add, C, c_row);
-    default: return tile<T, TALL>(k, A, B, b_row, start, add, C, c_row);
+    ROWS(1, 1) ROWS(2, 1) ROWS(3, 1) ROWS(4, 1) ROWS(5, 1) ROWS(6, 1) ROWS(7, 1) ROWS(8, 1)
+    ROWS(9, 1) ROWS(10, 1) ROWS(11, 1) default: ROWS(12, 1)
   }
+#undef ROWS
 }
 
-// C = start + A · B with C's and B's rows padded to whole panels: B's panel p begins at
-// B + p * b_panel, its rows b_row apart. `start` has one number per column, or is null.
+// C = A · B for m rows of A, k numbers each, and B in panels. With `biased`, B has one row more,
+// to begin with.
 template <class T>
-static void multiply(i64 m, i64 n, i64 k, Matrix<const T> A, const T *B, i64 b_row, i64 b_panel,
-                     const T *start, T *C, i64 c_row) {
-  for (i64 p = 0; p < panels<T>(n); p++)
-    for (i64 i = 0; i < m; i += TALL) {
-      const Matrix<const T> rows = {A.at + i * A.row, A.row, A.column};
-      tile_of<T>(m - i, k, rows, B + p * b_panel, b_row, start ? start + p * PANEL<T> : nullptr,
-                 false, C + i * c_row + p * PANEL<T>, c_row);
+static void multiply(i64 m, i64 k, const T *a, i64 a_row, const T *b, const Panels<T> &B,
+                     bool biased, T *c, i64 c_row) {
+  for (i64 first = 0; first < k; first += DEEP) {
+    const i64 deep = k - first < DEEP ? k - first : DEEP;
+    EACH(p, B.count()) {
+      const i64 vectors = B.vectors(p), width = B.width(p), high = tall(vectors);
+      const T *panel = b + B.at(p), *start = biased ? panel + k * width : nullptr;
+      for (i64 i = 0; i < m; i += high)
+        tile_of<T, false>(m - i < high ? m - i : high, vectors, deep, a + i * a_row + first, a_row,
+                          panel + first * width, width, start, first > 0,
+                          c + i * c_row + p * PANEL<T>, c_row);
     }
+  }
 }
 
-// C (+)= A · B where C's rows have no padding: the last panel goes through a buffer.
+// C (+)= Aᵀ · B for m columns of A and one panel's columns of B, n rows each.
 template <class T>
-static void multiply_tight(i64 m, i64 n, i64 k, Matrix<const T> A, const T *B, i64 b_row, bool add,
-                           T *C, i64 c_row) {
-  for (i64 p = 0; p < panels<T>(n); p++) {
-    const i64 columns = n - p * PANEL<T> < PANEL<T> ? n - p * PANEL<T> : PANEL<T>;
-    for (i64 i = 0; i < m; i += TALL) {
-      const Matrix<const T> rows = {A.at + i * A.row, A.row, A.column};
-      T *c = C + i * c_row + p * PANEL<T>;
-      if (columns == PANEL<T>) {
-        tile_of<T>(m - i, k, rows, B + p * PANEL<T>, b_row, nullptr, add, c, c_row);
-        continue;
-      }
-      T buffer[TALL * PANEL<T>];
-      const i64 tall = m - i < TALL ? m - i : TALL;
-      tile_of<T>(m - i, k, rows, B + p * PANEL<T>, b_row, nullptr, false, buffer, PANEL<T>);
-      for (i64 r = 0; r < tall; r++)
-        for (i64 j = 0; j < columns; j++)
-          c[r * c_row + j] = buffer[r * PANEL<T> + j] + (add ? c[r * c_row + j] : T(0));
-    }
-  }
-}
-
-// Copy a matrix (k, n) into panels: each k rows of PANEL columns. Where the last has fewer, the rest
-// stays as it is, and as nobody ever writes there, zero.
-template <class T> static void pack(i64 k, i64 n, Matrix<const T> from, T *to) {
-  for (i64 p = 0; p < panels<T>(n); p++) {
-    const i64 columns = n - p * PANEL<T> < PANEL<T> ? n - p * PANEL<T> : PANEL<T>;
-    const T *block = from.at + p * PANEL<T> * from.column;
-    for (i64 i = 0; i < k; i++, to += PANEL<T>, block += from.row) {
-      if (columns == PANEL<T> && from.column == 1)
-        __builtin_memcpy(to, block, sizeof(T) * PANEL<T>);
-      else if (columns == PANEL<T>)
-        for (i64 j = 0; j < PANEL<T>; j++) to[j] = block[j * from.column];
-      else
-#pragma clang loop vectorize(disable) unroll(disable)
-        for (i64 j = 0; j < columns; j++) to[j] = block[j * from.column];
-    }
-  }
+static void multiply_down(i64 m, i64 vectors, i64 n, const T *a, i64 a_row, const T *b, i64 b_row,
+                          bool add, T *c, i64 c_row) {
+  const i64 high = tall(vectors);
+  for (i64 i = 0; i < m; i += high)
+    tile_of<T, true>(m - i < high ? m - i : high, vectors, n, a + i, a_row, b, b_row, nullptr, add,
+                     c + i * c_row, c_row);
 }

@@ -4,70 +4,87 @@
 #include "vectors.h"
 #include "formulas.h"
 
-// A block of rows in the arena: n rows of `units` numbers, `step` apart.
-template <class T> struct Block {
+// A block of n rows in the arena. Either the units of a row are side by side, and rows `step`
+// apart; or, TURNED, the rows of a unit are, n in whole vectors, and units `step` apart.
+template <class T, bool TURNED> struct Block {
   T *at;
   i64 n, units, step;
-  i64 size() const { return n * step; }
-  T *row(i64 i) const { return at + i * step; }
+  i64 size() const { return (TURNED ? units : n) * step; }
+  T *line(i64 i) const { return at + i * step; }
+  INLINE T &operator()(i64 i, i64 k) const { return TURNED ? at[k * step + i] : at[i * step + k]; }
+
+  // Call f(row, unit) for all, along the memory.
+  template <class F> INLINE void each(const F &f) const {
+    if (TURNED) EACH(k, units) lanewise<T>(n, [&](i64 i) { f(i, k); });
+    else EACH(i, n) EACH(k, units) f(i, k);
+  }
 };
 
-#define EACH(i, n) for (i64 i = 0; i < (n); i++)
+// The largest of each row, to shift by so that no power overflows; NaN where one is NaN.
+template <class T, bool TURNED> static void tops(Block<const T, TURNED> z, T *top) {
+  EACH(i, z.n) top[i] = z(i, 0);
+  z.each([&](i64 i, i64 k) {
+    const T x = z(i, k);
+    top[i] = x > top[i] || x != x ? x : top[i];
+  });
+}
 
-// softmax: e^z over its sum, shifted by the largest so that nothing overflows.
-template <class T> static void softmax(Block<const T> z, Block<T> a) {
-  EACH(i, z.n) {
-    const T *zs = z.row(i);
-    T *as = a.row(i), top = zs[0], sum = 0;
-    EACH(k, z.units) top = zs[k] > top || zs[k] != zs[k] ? zs[k] : top;
-    EACH(k, z.units) as[k] = m::exp(zs[k] - top);
-    EACH(k, z.units) sum += as[k];
-    EACH(k, z.units) as[k] /= sum;
-  }
+// softmax: e^z over its sum.
+template <class T, bool TURNED>
+static void softmax(Block<const T, TURNED> z, Block<T, TURNED> a) {
+  T top[CHUNK], sum[CHUNK];
+  tops(z, top);
+  EACH(i, z.n) sum[i] = 0;
+  z.each([&](i64 i, i64 k) { a(i, k) = m::exp(z(i, k) - top[i]); });
+  z.each([&](i64 i, i64 k) { sum[i] += a(i, k); });
+  z.each([&](i64 i, i64 k) { a(i, k) /= sum[i]; });
 }
 
 // ∂C/∂z = a (g − Σ g a), in place of g.
-template <class T> static void softmax_pullback(Block<T> g, Block<const T> a) {
-  EACH(i, g.n) {
-    T *gs = g.row(i), sum = 0;
-    const T *as = a.row(i);
-    EACH(k, g.units) sum += gs[k] * as[k];
-    EACH(k, g.units) gs[k] = as[k] * (gs[k] - sum);
-  }
+template <class T, bool TURNED>
+static void softmax_pullback(Block<T, TURNED> g, Block<const T, TURNED> a) {
+  T sum[CHUNK];
+  EACH(i, g.n) sum[i] = 0;
+  g.each([&](i64 i, i64 k) { sum[i] += g(i, k) * a(i, k); });
+  g.each([&](i64 i, i64 k) { g(i, k) = a(i, k) * (g(i, k) - sum[i]); });
 }
 
 // a = σ(z).
-template <class T> static void activate(const Layer &layer, Block<const T> z, Block<T> a) {
-  const T *__restrict from = z.at;
-  T *__restrict to = a.at;
+template <class T, bool TURNED>
+static void activate(const Layer &layer, Block<const T, TURNED> z, Block<T, TURNED> a) {
+  const T *from = z.at;
+  T *to = a.at;
+  const i64 size = z.size();
   switch (layer.activation) {
-#define X(index, Name)                                        \
-  case index: {                                               \
-    const auto f = Name<T>::from(layer.settings);             \
-    EACH(i, z.size()) to[i] = f.value(from[i]);               \
-    return;                                                   \
+#define X(index, Name)                              \
+  case index: {                                     \
+    const auto f = Name<T>::from(layer.settings);   \
+    lanewise<T>(size, [&](i64 i) { to[i] = f.value(from[i]); }); \
+    return;                                         \
   }
     ACTIVATIONS(X)
 #undef X
-    default: softmax<T>(z, a);
+    default: softmax(z, a);
   }
 }
 
 // ∂C/∂z from g = ∂C/∂a, in place of g.
-template <class T>
-static void pull_back(const Layer &layer, Block<T> g, Block<const T> z, Block<const T> a) {
-  T *__restrict to = g.at;
-  const T *__restrict zs = z.at, *__restrict as = a.at;
+template <class T, bool TURNED>
+static void pull_back(const Layer &layer, Block<T, TURNED> g, Block<const T, TURNED> z,
+                      Block<const T, TURNED> a) {
+  T *to = g.at;
+  const T *zs = z.at, *as = a.at;
+  const i64 size = g.size();
   switch (layer.activation) {
-#define X(index, Name)                                                    \
-  case index: {                                                           \
-    const auto f = Name<T>::from(layer.settings);                         \
-    EACH(i, g.size()) to[i] = to[i] * f.derivative(zs[i], as[i]);         \
-    return;                                                               \
+#define X(index, Name)                                              \
+  case index: {                                                     \
+    const auto f = Name<T>::from(layer.settings);                   \
+    lanewise<T>(size, [&](i64 i) { to[i] = to[i] * f.derivative(zs[i], as[i]); }); \
+    return;                                                         \
   }
     ACTIVATIONS(X)
 #undef X
-    default: softmax_pullback<T>(g, a);
+    default: softmax_pullback(g, a);
   }
 }
 
@@ -81,75 +98,73 @@ template <class T> struct ClassLoss {
   T gradient(T a, T y) const { return -y * m::_log_derivative(a); }
 };
 
-// The loss of every row from the logits: log Σ e^z − z for what the target asks.
-template <class T>
-static void losses_from_logits(const ClassLoss<T> &f, Block<const T> z, Block<const T> y, T *into) {
-  EACH(i, z.n) {
-    const T *zs = z.row(i), *ys = y.row(i);
-    T top = zs[0], sum = 0, total = 0;
-    EACH(k, z.units) top = zs[k] > top || zs[k] != zs[k] ? zs[k] : top;
-    EACH(k, z.units) sum += m::exp(zs[k] - top);
-    const T whole = m::log(sum);
-    EACH(k, z.units) total += f.target(ys[k]) * (whole - (zs[k] - top));
-    into[i] = total;
-  }
-}
-
-template <class T, class F>
-static void losses_from_logits(const F &f, Block<const T> z, Block<const T> y, T *into) {
-  EACH(i, z.n) {
-    T total = 0;
-    EACH(k, z.units) total += f.value_from_logits(z.row(i)[k], f.target(y.row(i)[k]));
-    into[i] = total;
-  }
-}
-
 // What a pass needs of the output layer.
-template <class T> struct Output {
-  Block<const T> z, a, y;
-  Block<T> delta;
+template <class T, bool TURNED> struct Output {
+  Block<const T, TURNED> z, a, y;
+  Block<T, TURNED> delta;
   T *losses;  // of each row
 };
 
+// Add to `total` the loss of every row from the logits: log Σ e^z − z for what the target asks.
+template <class T, bool TURNED>
+static void add_from_logits(const ClassLoss<T> &f, const Output<T, TURNED> &o, T *total) {
+  const auto z = o.z, y = o.y;
+  T top[CHUNK], sum[CHUNK];
+  tops(z, top);
+  EACH(i, z.n) sum[i] = 0;
+  z.each([&](i64 i, i64 k) { sum[i] += m::exp(z(i, k) - top[i]); });
+  EACH(i, z.n) sum[i] = m::log(sum[i]);
+  z.each([&](i64 i, i64 k) { total[i] += f.target(y(i, k)) * (sum[i] - (z(i, k) - top[i])); });
+}
+
+template <class F, class T, bool TURNED>
+static void add_from_logits(const F &f, const Output<T, TURNED> &o, T *total) {
+  const auto z = o.z, y = o.y;
+  z.each([&](i64 i, i64 k) { total[i] += f.value_from_logits(z(i, k), f.target(y(i, k))); });
+}
+
 // Fill each row's loss.
-template <class T, class F> static void row_losses(const Job &job, const F &f, Output<T> o) {
-  if (job.canonical) return losses_from_logits(f, o.z, o.y, o.losses);
-  EACH(i, o.a.n) {
-    T total = 0;
-    EACH(k, o.a.units) total += f.value(o.a.row(i)[k], f.target(o.y.row(i)[k]));
-    o.losses[i] = total;
-  }
+template <class F, class T, bool TURNED>
+static void row_losses(const Job &job, const F &f, const Output<T, TURNED> &o) {
+  const auto a = o.a, y = o.y;
+  T total[CHUNK];
+  EACH(i, a.n) total[i] = 0;
+  if (job.canonical) add_from_logits(f, o, total);
+  else a.each([&](i64 i, i64 k) { total[i] += f.value(a(i, k), f.target(y(i, k))); });
+  EACH(i, a.n) o.losses[i] = total[i];
 }
 
 // BP1 before averaging: ∂loss/∂z of the output layer; for a canonical pair it is a − y.
-template <class T, class F>
-static void output_delta(const Job &job, const F &f, const Output<T> &o) {
-  T *__restrict to = o.delta.at;
-  const T *__restrict as = o.a.at, *__restrict ys = o.y.at;
+template <class F, class T, bool TURNED>
+static void output_delta(const Job &job, const F &f, const Output<T, TURNED> &o) {
+  T *to = o.delta.at;
+  const T *as = o.a.at, *ys = o.y.at;
+  const i64 size = o.delta.size();
   if (job.canonical) {
-    EACH(i, o.delta.size()) to[i] = as[i] - f.target(ys[i]);
+    lanewise<T>(size, [&](i64 i) { to[i] = as[i] - f.target(ys[i]); });
     return;
   }
-  EACH(i, o.delta.size()) to[i] = f.gradient(as[i], f.target(ys[i]));
-  pull_back<T>(job.layers[job.n_layers - 1], o.delta, o.z, o.a);
+  lanewise<T>(size, [&](i64 i) { to[i] = f.gradient(as[i], f.target(ys[i])); });
+  pull_back(job.layers[job.n_layers - 1], o.delta, o.z, o.a);
 }
 
 // Fill each row's loss and, where asked, δ of the output layer.
-template <class T> static void judge(const Job &job, const Output<T> &o, bool with_delta) {
+template <class T, bool TURNED>
+static void judge(const Job &job, const Output<T, TURNED> &o, bool with_delta) {
   switch (job.loss) {
-#define X(index, Name)                                        \
-  case index: {                                               \
-    const auto f = Name<T>::from(job.loss_settings);          \
-    row_losses<T>(job, f, o);                                 \
-    if (with_delta) output_delta<T>(job, f, o);               \
-    return;                                                   \
+#define X(index, Name)                                \
+  case index: {                                       \
+    const auto f = Name<T>::from(job.loss_settings);  \
+    row_losses(job, f, o);                            \
+    if (with_delta) output_delta(job, f, o);          \
+    return;                                           \
   }
     LOSSES(X)
 #undef X
     default: {
       const ClassLoss<T> f(job, o.y.units);
-      row_losses<T>(job, f, o);
-      if (with_delta) output_delta<T>(job, f, o);
+      row_losses(job, f, o);
+      if (with_delta) output_delta(job, f, o);
     }
   }
 }
