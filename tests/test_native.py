@@ -324,7 +324,7 @@ def test_threads_are_taken_where_they_pay_and_never_more_than_asked():
 @built
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_trains_on():
-    """No thread outlives a call, so a child misses none."""
+    """The pool's threads stay behind with the parent; the child starts its own."""
     plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), 200, 1)
     data = Data(np.ones((400, 100)), np.ones((400, 1)))
     engine = NativeEngine(plan, Network([100, 256, 256, 1]), data)

@@ -2,6 +2,7 @@
 // name outside, so that code for one processor is never taken for another's.
 #include "system.h"
 #include "kernels.h"
+#include "pool.h"
 
 namespace {
 #include "maths.h"
