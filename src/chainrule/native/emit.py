@@ -39,6 +39,7 @@ FUNCTIONS = [
     "_log",
     "_log_derivative",
 ]
+FALLING = ("exp", "expm1")  # maths.h has a shorter form of them for what is never positive
 SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
 
 
@@ -117,7 +118,7 @@ class Function:
         body = "\n".join(
             f"    {line}" for node in self.node.body for line in self.line(node, result)
         )
-        return f"  {result} {self.node.name}({given}) const {{\n{body}\n  }}\n"
+        return f"  INLINE {result} {self.node.name}({given}) const {{\n{body}\n  }}\n"
 
     def line(self, node: ast.stmt, result: str) -> Iterator[str]:
         """Yield a statement's lines in C++."""
@@ -192,7 +193,9 @@ class Function:
         if isinstance(node.func, ast.Name) and node.func.id == "float":
             return self.of(node.args[0])
         if isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
-            return self.join(node.args, f"m::{node.func.id}({{}})")
+            falling = node.func.id in FALLING and never_positive(node.args[0])
+            name = f"{node.func.id}_falling" if falling else node.func.id
+            return self.join(node.args, f"m::{name}({{}})")
         if isinstance(node.func, ast.Attribute):
             owner, name = node.func.value, node.func.attr
             if isinstance(owner, ast.Call) and not owner.args:  # Sigmoid().value(z)
@@ -201,6 +204,16 @@ class Function:
             given = ", ".join(self.of(each)[0] for each in node.args[1:])  # Adam.update(self, …)
             return f"{ast.unparse(owner)}<T>{{{own}}}.{name}({given})", "T"
         raise Untranslatable(f"{self.node.name}: {ast.unparse(node)}")
+
+
+def never_positive(node: ast.expr) -> bool:
+    """Tell whether an expression is plainly <= 0 or NaN: -abs(…), or minimum(…, 0)."""
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        node = node.operand
+        return isinstance(node, ast.Call) and ast.unparse(node.func) == "abs"
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "minimum":
+        return ast.unparse(node.args[1]) == "0"
+    return False
 
 
 def members(modules: Mapping[str, str]) -> dict[str, list[str]]:

@@ -38,7 +38,7 @@ double evaluate(Job &job, void *outputs) {
   });
 }
 
-// The functions of maths.h by number, for tests of their accuracy.
+// The functions of maths.h, and one formula made of them, by number: for tests of their accuracy.
 template <class T> void apply_to(i64 function, const T *__restrict x, T *__restrict y, i64 n) {
   switch (function) {
     case 0: EACH(i, n) y[i] = m::exp(x[i]); return;
@@ -46,6 +46,9 @@ template <class T> void apply_to(i64 function, const T *__restrict x, T *__restr
     case 2: EACH(i, n) y[i] = m::log(x[i]); return;
     case 3: EACH(i, n) y[i] = m::log1p(x[i]); return;
     case 4: EACH(i, n) y[i] = m::tanh(x[i]); return;
+    case 5: EACH(i, n) y[i] = m::exp_falling(x[i]); return;
+    case 6: EACH(i, n) y[i] = m::expm1_falling(x[i]); return;
+    case 7: EACH(i, n) y[i] = Sigmoid<T>{}.value(x[i]); return;
   }
 }
 void apply(i64 function, i64 width, const void *x, void *y, i64 n) {
