@@ -11,14 +11,10 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.arrays import is_number, is_whole
-from chainrule.callbacks import (
-    Callback,
-    EarlyStopping,
-    History,
-    check_callbacks,
-)
+from chainrule.callbacks import Callback, EarlyStopping, check_callbacks
 from chainrule.data import as_matrix, as_weights, check_targets, split
 from chainrule.engine import Data, Plan
+from chainrule.history import History
 from chainrule.loop import Loop, Metric
 from chainrule.losses import Loss, get_loss
 from chainrule.network import Network
@@ -56,6 +52,7 @@ def train(
     engine: str = "auto",
     n_threads: int | None = None,
     history: History | None = None,
+    record_every: int = 1,
 ) -> History:
     """Train `network` in place on rows X (n, inputs) and targets Y (n, outputs).
 
@@ -101,6 +98,8 @@ def train(
         the same number of cores; NumPy's products of very wide layers differ between numbers.
     history : History, optional
         Filled as the training goes on, and returned; yours survives an exception.
+    record_every : int
+        Keep the record of every so many epochs, and of the last; all are made and looked at.
 
     Returns
     -------
@@ -128,6 +127,7 @@ def train(
     data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
     plan = _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, metric, History() if history is None else history)
+    loop.record_every = record_every
     if patience is not None:
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
     loop.callbacks.extend(check_callbacks(callbacks))
@@ -231,7 +231,7 @@ def _check_settings(
 
 #: What settings of one kind may be, and that in words.
 SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (("epochs", "batch_size"), lambda v: is_whole(v, 1), "a whole number >= 1"),
+    (("epochs", "batch_size", "record_every"), lambda v: is_whole(v, 1), "a whole number >= 1"),
     (("seed",), is_whole, "a whole number >= 0"),
     (("l1", "l2", "min_delta"), lambda v: is_number(v, 0), "a finite number >= 0"),
     (

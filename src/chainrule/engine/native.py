@@ -7,17 +7,17 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, aligned_zeros
 from chainrule.engine.contract import (
+    COLUMNS,
     Data,
-    EpochRecord,
     Event,
+    EventKind,
     Fault,
     Plan,
     State,
@@ -25,15 +25,13 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.native import Library, cores, find
-from chainrule.native.job import ACTIVATION_SETTINGS, RECORD, Job, Layer
+from chainrule.native.job import ACTIVATION_SETTINGS, Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
 
 # In job.h's order:
-EVENTS: tuple[Literal["epochs", "time", "threshold", "fault"], ...] = (
-    "epochs", "time", "threshold", "fault",
-)  # fmt: skip
+EVENTS: tuple[EventKind, ...] = ("epochs", "time", "threshold", "fault")
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
 NO_ORDER = -2  # no epoch's
 THREADS_PAY, THREAD_STEP = 40_000_000, 1_500_000  # operations in an epoch; of a thread in a step
@@ -76,8 +74,8 @@ class NativeEngine:
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
-        job, width = self.job, RECORD + len(self.layers)
-        records = np.zeros((epochs, width))
+        job = self.job
+        records = np.empty((epochs, len(COLUMNS) + len(self.layers)))
         job.records, job.completed = records.ctypes.data, 0
         state.slots = [self._usable(slot) for slot in state.slots]
         for i, slot in enumerate(state.slots):
@@ -86,15 +84,21 @@ class NativeEngine:
             setattr(job, name, getattr(state, name))
         job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
         job.theta = self.network.theta.ctypes.data
-        kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
+        best = state.best_theta
+        job.best_theta = None if best is None else best.ctypes.data
+        try:
+            kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
+        except KeyboardInterrupt:  # Python tells of it when the call is over
+            kind = "interrupt"
         for name in STATE:
             setattr(state, name, getattr(job, name))
         state.norm_squares = self.norm_squares.tolist()
-        done = [as_record(row) for row in records[: job.completed].tolist()]
+        if job.completed < epochs:
+            records = records[: job.completed].copy()
         if kind != "fault":
-            return Event(kind, done)
+            return Event(kind, records)
         place = f"{PLACES[job.fault_kind]} {layer_name(self.network, job.fault_layer)}"
-        return Event("fault", done, Fault(state.t, place))
+        return Event("fault", records, Fault(state.t, place))
 
     def evaluate(self, data: Data) -> tuple[float, Array]:
         """Return the loss without penalty and the outputs on `data`."""
@@ -170,13 +174,8 @@ def threads_for(plan: Plan, network: Network, rows: int, most: int | None) -> in
 #: What a job has under the same name as the state.
 STATE = (
     "t", "epoch", "batch", "epoch_updates", "loss_sum", "weight_sum", "worst_row", "seconds",
+    "best", "best_epoch",
 )  # fmt: skip
-
-
-def as_record(row: Sequence[float]) -> EpochRecord:
-    """Return the record of an epoch from the library's row of numbers."""
-    epoch, updates, loss, worst_row, rate, seconds, *norms = row
-    return EpochRecord(int(epoch), int(updates), loss, worst_row, rate, norms, seconds)
 
 
 def number(library: Library, table: str, member: Any) -> int:

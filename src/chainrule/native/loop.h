@@ -237,6 +237,13 @@ template <class T> struct Training {
     return true;
   }
 
+  void keep_best(double loss) {
+    i64 count = 0;
+    EACH(l, job.n_layers) count += parameters(l);
+    job.best = loss, job.best_epoch = job.epoch;
+    EACH(i, count) ((T *)job.best_theta)[i] = ((const T *)job.theta)[i];
+  }
+
   // Write the epoch's record and begin the next; return whether its loss is below the threshold.
   bool close_epoch() {
     job.epoch++;
@@ -249,6 +256,7 @@ template <class T> struct Training {
       record[RECORD + l] = m::sqrt(job.norm_squares[l] / double(job.epoch_updates));
       job.norm_squares[l] = 0;
     }
+    if (job.best_theta && loss < job.best) keep_best(loss);
     const double error = job.every_row ? job.worst_row : loss;
     job.batch = 0, job.epoch_updates = 0;
     job.loss_sum = job.weight_sum = job.worst_row = job.seconds = 0;
@@ -271,6 +279,7 @@ template <class T> struct Training {
       }
       if (!weights_finite()) return FAULT;
       if (close_epoch()) return THRESHOLD;
+      if (lap - start > seconds) break;
     }
     return EPOCHS;
   }
