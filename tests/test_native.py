@@ -341,9 +341,9 @@ def test_a_forked_child_trains_on():
 
 
 @built
-@pytest.mark.parametrize("n", [1, 2, 32, 33, 300, 5000, 70_000])
+@pytest.mark.parametrize("n", [2, 3, 32, 33, 300, 5000, 70_000])
 def test_the_order_of_rows_is_that_of_randomness(n):
-    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n, 2, seed=7)
+    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n - 1, 2, seed=7)
     net = Network([1, 1], ["identity"])
     native = NativeEngine(plan, net, Data(np.ones((n, 1)), np.ones((n, 1))))
     state = State.start(plan, net)

@@ -57,7 +57,7 @@ class Loop:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
         copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, f"training {network}")
+        refuse_beyond_memory(copies * network.theta.size, network.dtype, network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
@@ -194,11 +194,12 @@ class Loop:
             return
         if self._passing:
             self.history.drop_last()
-        kept = records[:, EPOCH] % self.record_every == 0
-        self._passing = not kept[-1]
-        kept[-1] = True
         self._done += len(records)
-        records = records if kept.all() else records[kept]
+        if self.record_every > 1:
+            kept = records[:, EPOCH] % self.record_every == 0
+            self._passing = not kept[-1]
+            kept[-1] = True
+            records = records[kept]
         self.history.add(records, validation_loss, metric)
 
     def _time_slice(self) -> bool:

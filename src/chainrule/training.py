@@ -17,7 +17,7 @@ from chainrule.engine import Data, Plan
 from chainrule.history import History
 from chainrule.loop import Loop, Metric
 from chainrule.losses import Loss, get_loss
-from chainrule.network import Network
+from chainrule.network import NO_PENALTY, Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, Schedule, get_schedule
@@ -73,7 +73,8 @@ def train(
         batch of an epoch may be smaller.
     shuffle, seed : bool, int
         Whether the order of rows is random: a pure function of (seed, epoch), as dropout is of
-        (seed, step, layer). A validation share is drawn from the seed too.
+        (seed, step, layer). A validation share is drawn from the seed too. A batch of all rows
+        is not shuffled: their order would change its sums by rounding only.
     weights : array-like (n,), optional
         Sample weights.
     l1, l2, penalty : float, or Penalty
@@ -183,7 +184,7 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
         loss=get_loss(settings["loss"]),
         optimizer=optimizer,
         schedule=schedule,
-        penalty=settings["penalty"] or Penalty(settings["l1"], settings["l2"]),
+        penalty=settings["penalty"] or _penalty(settings["l1"], settings["l2"]),
         batch_size=int(batch_size),
         epochs=int(settings["epochs"]),
         seed=int(settings["seed"]),
@@ -194,6 +195,10 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
         stop_below=settings["stop_below"],
         stop_rule=settings["stop_rule"],
     )
+
+
+def _penalty(l1: float, l2: float) -> Penalty:
+    return Penalty(l1, l2) if l1 or l2 else NO_PENALTY
 
 
 def _check_settings(

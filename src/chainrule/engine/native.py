@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import fields
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, aligned_zeros
+from chainrule.arrays import Array, address, aligned_zeros
+from chainrule.data import in_random_order
 from chainrule.engine.contract import (
     COLUMNS,
     Data,
@@ -25,7 +27,7 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.native import Library, cores, find
-from chainrule.native.job import ACTIVATION_SETTINGS, Job, Layer
+from chainrule.native.job import Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
@@ -55,7 +57,7 @@ class NativeEngine:
         if why or isinstance(library, str):
             raise ValueError(f"engine='native' cannot run this: {why}; take engine='auto'")
         self.plan, self.network, self.calls = plan, network, library.calls
-        self.gradients = network.gradients()
+        self.gradient = aligned_zeros(network.theta.size, network.dtype)
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER)
@@ -65,27 +67,28 @@ class NativeEngine:
         self._describe_network(library)
         self._describe_plan(library)
         self._point_at(job, self.data)
-        self.order = np.zeros(4 * data.n if plan.shuffle else 0, np.int64)
-        job.order = self.order.ctypes.data
+        if job.shuffle:
+            self.order = np.zeros(4 * data.n, np.int64)
+            job.order = address(self.order)
         size = self.calls.chainrule_arena_bytes(job)
         self.arena = aligned_zeros(-(-size // 8))
         self.norm_squares = np.zeros(len(network.layers))
-        job.arena, job.norm_squares = self.arena.ctypes.data, self.norm_squares.ctypes.data
+        job.arena, job.norm_squares = address(self.arena), address(self.norm_squares)
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
         job = self.job
         records = np.empty((epochs, len(COLUMNS) + len(self.layers)))
-        job.records, job.completed = records.ctypes.data, 0
+        job.records, job.completed = address(records), 0
         state.slots = [self._usable(slot) for slot in state.slots]
         for i, slot in enumerate(state.slots):
-            job.slots[i] = slot.ctypes.data
+            job.slots[i] = address(slot)
         for name in STATE:
             setattr(job, name, getattr(state, name))
         job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
-        job.theta = self.network.theta.ctypes.data
+        job.theta = address(self.network.theta)
         best = state.best_theta
-        job.best_theta = None if best is None else best.ctypes.data
+        job.best_theta = None if best is None else address(best)
         try:
             kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
         except KeyboardInterrupt:  # Python tells of it when the call is over
@@ -104,13 +107,18 @@ class NativeEngine:
         """Return the loss without penalty and the outputs on `data`."""
         job, data = Job.from_buffer_copy(self.job), self._contiguous(data)
         self._point_at(job, data)
-        job.theta = self.network.theta.ctypes.data
+        job.theta = address(self.network.theta)
         outputs = np.empty((data.n, self.network.sizes[-1]), self.network.dtype)
-        return self.calls.chainrule_evaluate(job, outputs.ctypes.data), outputs
+        return self.calls.chainrule_evaluate(job, address(outputs)), outputs
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """The gradient of the latest update, layer by layer."""
+        return self.network.gradients(self.gradient)
 
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows at the current parameters."""
-        self.job.theta = self.network.theta.ctypes.data
+        self.job.theta = address(self.network.theta)
         return self.calls.chainrule_cost_and_gradient(self.job), self.gradients
 
     def locate(self) -> str:
@@ -125,33 +133,36 @@ class NativeEngine:
         for l, (entry, layer) in enumerate(zip(self.layers, network.layers, strict=True)):
             entry.n_in, entry.n_out = layer.W.shape
             entry.activation = number(library, "ACTIVATIONS", layer.activation)
-            entry.settings[:] = padded(layer.activation, ACTIVATION_SETTINGS)
+            fill(entry.settings, layer.activation)
             entry.dropout = self.plan.dropout[l] if self.plan.dropout else 0.0
         job.width, job.n_layers, job.layers = network.dtype.itemsize, len(self.layers), self.layers
-        job.gradient = self.gradients.flat.ctypes.data
+        job.gradient = address(self.gradient)
 
     def _describe_plan(self, library: Library) -> None:
         job, plan = self.job, self.plan
-        for name in ("batch_size", "epochs", "shuffle"):
-            setattr(job, name, getattr(plan, name))
+        job.batch_size, job.epochs = plan.batch_size, plan.epochs
+        job.shuffle = in_random_order(self.data.n, plan.batch_size, plan.shuffle)
         job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
         job.every_row = plan.stop_rule == "every_row"
         for name in ("clip_value", "clip_norm", "stop_below"):
             setattr(job, name, getattr(plan, name) or 0.0)
-        job.loss, job.loss_settings[:] = number(library, "LOSSES", plan.loss), padded(plan.loss)
+        job.loss = number(library, "LOSSES", plan.loss)
+        fill(job.loss_settings, plan.loss)
         job.canonical = plan.loss.pairs_with(self.network.layers[-1].activation)
-        job.penalty[:], job.penalised = padded(plan.penalty), bool(plan.penalty)
+        if plan.penalty:
+            job.penalised = True
+            fill(job.penalty, plan.penalty)
         if not isinstance(plan.optimizer, LBFGS):
             schedule = Constant() if type(plan.schedule) is Schedule else plan.schedule
             job.schedule = number(library, "SCHEDULES", schedule)
-            job.schedule_settings[:] = padded(schedule)
+            fill(job.schedule_settings, schedule)
             job.optimizer = number(library, "OPTIMIZERS", plan.optimizer)
-            job.optimizer_settings[:] = padded(plan.optimizer)
+            fill(job.optimizer_settings, plan.optimizer)
             job.slots_used = len(plan.optimizer.slots)
 
     def _point_at(self, job: Job, data: Data) -> None:
-        job.rows, job.X, job.Y = data.n, data.X.ctypes.data, data.Y.ctypes.data
-        job.weights = None if data.weights is None else data.weights.ctypes.data
+        job.rows, job.X, job.Y = data.n, address(data.X), address(data.Y)
+        job.weights = None if data.weights is None else address(data.weights)
 
     def _contiguous(self, data: Data) -> Data:
         """Return the data as the library reads it; what is sparse is filled up with zeros."""
@@ -180,15 +191,25 @@ STATE = (
 
 def number(library: Library, table: str, member: Any) -> int:
     """Return the number under which the library knows a member of a table; -1 if it doesn't."""
-    names, kind = library.formulas[table], type(member)
-    known = kind.__module__.startswith("chainrule.") and kind.__name__ in names
-    return names.index(kind.__name__) if known else -1
+    return _number(library, table, type(member).__module__, type(member).__name__)
 
 
-def padded(member: Any, size: int = 8) -> list[float]:
-    """Return a member's settings, in the order of its fields, filled up with zeros."""
-    settings = [float(getattr(member, field.name)) for field in fields(member)]
-    return settings + [0.0] * (size - len(settings))
+@lru_cache(1024)
+def _number(library: Library, table: str, module: str, name: str) -> int:
+    names = library.formulas[table]
+    return names.index(name) if module.startswith("chainrule.") and name in names else -1
+
+
+def fill(settings: Any, member: Any) -> None:
+    """Write a member's settings, in the order of its fields; what lies behind them stays zero."""
+    values = _settings(member)
+    if values:
+        settings[: len(values)] = values
+
+
+@lru_cache(1024)  # members are frozen, and few
+def _settings(member: Any) -> tuple[float, ...]:
+    return tuple(float(getattr(member, field.name)) for field in fields(member))
 
 
 def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> str:
