@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chainrule.activations import ACTIVATIONS, Relu
 from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
+from chainrule.engine.contract import COLUMNS, EPOCH, LOSS, RATE, UPDATES, WORST_ROW
 from chainrule.engine.native import NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.initializers import Uniform
@@ -152,10 +153,10 @@ def assert_epochs(case, epochs, rel):
     records = [engine.advance(state, epochs, 60.0).records for engine, state in pair]
     assert_same(*pair, rel)
     for one, other in zip(*records, strict=True):
-        assert (one.epoch, one.updates) == (other.epoch, other.updates)
-        assert_near([other.loss, other.worst_row], [one.loss, one.worst_row], rel)
-        assert other.rate == pytest.approx(one.rate, rel=1e-12)
-        assert_near(other.layer_gradient_norms, one.layer_gradient_norms, rel)
+        assert (one[[EPOCH, UPDATES]] == other[[EPOCH, UPDATES]]).all()
+        assert_near(other[[LOSS, WORST_ROW]], one[[LOSS, WORST_ROW]], rel)
+        assert other[RATE] == pytest.approx(one[RATE], rel=1e-12)
+        assert_near(other[len(COLUMNS) :], one[len(COLUMNS) :], rel)
 
 
 @built
@@ -340,9 +341,9 @@ def test_a_forked_child_trains_on():
 
 
 @built
-@pytest.mark.parametrize("n", [1, 2, 32, 33, 300, 5000, 70_000])
+@pytest.mark.parametrize("n", [2, 3, 32, 33, 300, 5000, 70_000])
 def test_the_order_of_rows_is_that_of_randomness(n):
-    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n, 2, seed=7)
+    plan = Plan(SquaredError(), SGD(1e-3), Constant(), Penalty(), n - 1, 2, seed=7)
     net = Network([1, 1], ["identity"])
     native = NativeEngine(plan, net, Data(np.ones((n, 1)), np.ones((n, 1))))
     state = State.start(plan, net)

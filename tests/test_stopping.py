@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from chainrule.callbacks import Callback, EarlyStopping, History, OnEpoch
+from chainrule.callbacks import Callback, EarlyStopping, OnEpoch
 from chainrule.engine import ENGINES
+from chainrule.history import History
 from chainrule.initializers import Uniform
 from chainrule.loop import Diverged
 from chainrule.network import Network

@@ -3,10 +3,10 @@ from .activations import Activation as Activation
 from .activations import LeakyRelu as LeakyRelu
 from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
-from .callbacks import History as History
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .gradcheck import check_gradients as check_gradients
+from .history import History as History
 from .initializers import INITIALIZERS as INITIALIZERS
 from .initializers import Uniform as Uniform
 from .initializers import VarianceScaling as VarianceScaling

@@ -8,48 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from math import inf
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.history import History, Record
 from chainrule.network import Network
-
-#: One epoch as a plain dict: epoch, updates, loss, validation_loss, metric, rate, gradient_norm,
-#: layer_gradient_norms, seconds. What was not measured is None.
-Record: TypeAlias = dict[str, Any]
-
-
-@dataclass(repr=False)
-class History:
-    """The epochs of a training as plain records, and how it ended.
-
-    Examples
-    --------
-    >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
-    >>> history["loss"]
-    [0.5, 0.25]
-    """
-
-    records: list[Record] = field(default_factory=list)
-    stop_reason: str = ""
-    best_epoch: int | None = None  #: the epoch whose weights were kept, where that was tracked
-    engine: str = ""
-    engine_reason: str = ""  #: why it is not the native engine
-
-    def __getitem__(self, key: str) -> list[Any]:
-        """Return one entry of every epoch."""
-        return [record[key] for record in self.records]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def __repr__(self) -> str:
-        if not self.records:
-            return "History(no epoch yet)"
-        first, last = self.records[0]["loss"], self.records[-1]["loss"]
-        why = self.stop_reason or "under way"
-        return f"History({len(self)} epochs, loss {first:.4g} → {last:.4g}, {why})"
 
 
 class Callback:
@@ -62,12 +28,26 @@ class Callback:
         """After an epoch, its record last in `history.records`; return True to stop."""
         return None
 
+    def next_look(self) -> float:
+        """Return how many epochs may pass before `on_epoch_end` must be called.
+
+        It is called for each of them all the same, but what it looks at besides the record, such
+        as the weights, and its wish to stop count after the last. 1 by default, if it does
+        anything.
+        """
+        return inf if _is_own(self, Callback) else 1
+
     def on_time_slice(self, network: Network, history: History, done: float) -> bool | None:
         """Ten times a second within long epochs; `done` epochs so far; return True to stop."""
         return None
 
     def on_train_end(self, network: Network, history: History) -> None:
         """After the last update, also when the training was interrupted or failed."""
+
+
+def _is_own(callback: Callback, kind: type[Callback]) -> bool:
+    """Tell whether what a callback does at an epoch's end is what `kind` says, nobody else."""
+    return getattr(callback.on_epoch_end, "__func__", None) is kind.on_epoch_end
 
 
 def check_callbacks(given: Any) -> list[Callback]:
@@ -147,6 +127,11 @@ class EarlyStopping(Callback):
     def on_train_begin(self, network: Network, history: History) -> None:
         self.best, self.waited = np.inf, 0
         self.kept = BestWeights(self.monitor)
+
+    def next_look(self) -> float:
+        """No less than the epochs it will still wait, unless it is to keep the weights of one."""
+        known = _is_own(self, EarlyStopping) and self.best < inf
+        return self.patience - self.waited + 1 if known and not self.restore_best_weights else 1
 
     def on_epoch_end(self, network: Network, history: History) -> bool:
         if self.restore_best_weights:

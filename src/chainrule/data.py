@@ -222,6 +222,14 @@ def check_targets(loss: Loss, Y: Array) -> None:
         )
 
 
+def in_random_order(n: int, size: int, shuffle: bool) -> bool:
+    """Tell whether batches of `size` of the `n` rows are shuffled: not where one holds them all.
+
+    The order of its rows would change the sums over them by rounding, and nothing else.
+    """
+    return shuffle and size < n
+
+
 def batches(
     n: int, size: int, seed: int, epoch: int, shuffle: bool, first: int = 0
 ) -> Iterator[Rows]:
@@ -230,7 +238,7 @@ def batches(
     >>> [rows.tolist() for rows in batches(5, 2, seed=0, epoch=0, shuffle=False)]
     [[0, 1], [2, 3], [4]]
     """
-    order = row_order(seed, epoch, n) if shuffle else np.arange(n)
+    order = row_order(seed, epoch, n) if in_random_order(n, size, shuffle) else np.arange(n)
     for start in range(first * size, n, size):
         yield order[start : start + size]
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from chainrule.arrays import Array
-from chainrule.engine import Engine, EpochRecord, Plan
+from chainrule.engine import Engine, Plan
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS
 
@@ -23,7 +23,7 @@ class Objective:
     engine: Engine
     network: Network
     plan: Plan
-    look: Callable[[EpochRecord], bool]
+    look: Callable[[Array], bool]
     evaluations: int = 0
     iterations: int = 0
     stop_reason: str = ""
@@ -42,17 +42,11 @@ class Objective:
         if not np.array_equal(self.at, intermediate_result.x):  # the line search looked further
             self.cost_and_gradient(intermediate_result.x)
         self.iterations += 1
-        record = EpochRecord(
-            epoch=self.iterations,
-            updates=self.evaluations,
-            loss=float(intermediate_result.fun),
-            worst_row=0.0,
-            rate=float("nan"),
-            layer_gradient_norms=self.gradients.layer_norms(),
-            seconds=perf_counter() - self.started,
-        )
+        loss, seconds = float(intermediate_result.fun), perf_counter() - self.started
+        record = [self.iterations, self.evaluations, loss, 0.0, np.nan, seconds]  # by COLUMNS
+        record += self.gradients.layer_norms()
         self.started = perf_counter()
-        if self.look(record):
+        if self.look(np.array([record])):
             self.stop_reason = "a callback stopped it"
         elif self.plan.reached(record):
             below = self.plan.stop_below
@@ -61,12 +55,10 @@ class Objective:
             raise StopIteration
 
 
-def minimise(
-    engine: Engine, network: Network, plan: Plan, look: Callable[[EpochRecord], bool]
-) -> str:
+def minimise(engine: Engine, network: Network, plan: Plan, look: Callable[[Array], bool]) -> str:
     """Minimise the cost over `network.theta` in place; return why it ended.
 
-    `look` sees every iteration as an epoch, and returns True to stop.
+    `look` sees every iteration as an epoch's record (1, columns), and returns True to stop.
     """
     optimizer = plan.optimizer
     assert isinstance(optimizer, LBFGS)

@@ -1,24 +1,30 @@
 """Loop: the engine advances, the loop looks, and stops or restores when it is time.
 
-Epochs end in records. Callbacks and schedule see each; the best weights so far are kept aside, and
-put back when they are wanted, when the user interrupts, and when a number is not finite.
+Epochs end in records. Callbacks and schedule see each, but the engine goes on for as many epochs as
+nobody needs to look in between. The best weights so far are kept aside, by the engine where the
+training loss tells which are best, else by the loop after each epoch; they are put back when they
+are wanted, when the user interrupts, and when a number is not finite.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
 from chainrule.arrays import Array, refuse_beyond_memory
-from chainrule.callbacks import BestWeights, Callback, History, Record
-from chainrule.engine import Data, EpochRecord, Fault, Plan, State, choose_engine
+from chainrule.callbacks import BestWeights, Callback
+from chainrule.engine import Data, Fault, Plan, State, choose_engine
+from chainrule.engine.contract import EPOCH, LOSS, RATE, UPDATES
+from chainrule.history import History
 from chainrule.lbfgs import minimise
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS
 
 SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
+MOST_EPOCHS = 4096  # in one call of the engine, whose records take memory
 
 Metric = Callable[[Array, Array], float]  # (targets, outputs) -> the larger, the better
 
@@ -41,6 +47,9 @@ class Loop:
     best: BestWeights = field(default_factory=BestWeights)
     restore_best: bool | None = None  # by default where there are validation rows
     last_epoch: int | None = None  # stop here, before the plan does
+    record_every: int = 1
+    _done: int = field(init=False, default=0)  # epochs of this run
+    _passing: bool = field(init=False, default=False)  # the last record is there until the next
 
     def run(
         self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
@@ -48,13 +57,15 @@ class Loop:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
         copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, f"training {network}")
+        refuse_beyond_memory(copies * network.theta.size, network.dtype, network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
         history.engine, history.stop_reason = self.engine.name, ""
         self.state = state or State.start(plan, network)
         first_theta = network.theta.copy()
+        if self._best_by_loss():
+            self.state.best_theta = first_theta.copy()
         for callback in self.callbacks:
             callback.on_train_begin(network, history)
         finished = False
@@ -65,7 +76,7 @@ class Loop:
                 self._epochs()
             finished = True
         except KeyboardInterrupt:
-            history.stop_reason = f"interrupted after {len(history)} epochs"
+            history.stop_reason = f"interrupted after {self._done} epochs"
             raise
         except Exception as error:
             network.theta[:] = first_theta  # or the best below; what failed may have ruined it
@@ -74,18 +85,29 @@ class Loop:
         finally:
             restore = self.held_out is not None if self.restore_best is None else self.restore_best
             if restore or not finished:
+                if self.state.best_epoch:
+                    self.best.theta, self.best.epoch = self.state.best_theta, self.state.best_epoch
                 self.best.restore(network, history)
             for callback in self.callbacks:
                 callback.on_train_end(network, history)
         return history
 
+    def _best_by_loss(self) -> bool:
+        """Tell whether the engine can know which epoch is the best, and keep its weights."""
+        by_loss = self.best.monitor == "loss" or (
+            self.best.monitor == "auto" and self.held_out is None
+        )
+        return by_loss and not isinstance(self.plan.optimizer, LBFGS)
+
     def _epochs(self) -> None:
-        """Advance epoch by epoch, until the plan, its threshold or a callback ends it."""
+        """Advance look by look, until the plan, its threshold or a callback ends it."""
         plan, history = self.plan, self.history
         last = plan.epochs if self.last_epoch is None else self.last_epoch
         while self.state.epoch < last:
-            event = self.engine.advance(self.state, 1, SLICE)
-            stop = max(map(self._look, event.records), default=False)  # look at every one
+            event = self.engine.advance(self.state, self._next_look(last), SLICE)
+            stop = self._look(event.records)
+            if event.kind == "interrupt":
+                raise KeyboardInterrupt
             if event.kind == "fault":
                 assert event.fault is not None
                 raise self._diverged(event.fault, self.state.epoch + 1)
@@ -105,46 +127,80 @@ class Loop:
         reason = minimise(self.engine, self.network, self.plan, self._look)
         cost, _ = self.engine.cost_and_gradient()
         if not np.isfinite(cost):
-            updates = history.records[-1]["updates"] if len(history) else 0
-            raise self._diverged(Fault(updates + 1, self.engine.locate()), len(history) + 1)
+            updates = history.records[-1]["updates"] if self._done else 0
+            raise self._diverged(Fault(updates + 1, self.engine.locate()), self._done + 1)
         history.stop_reason = history.stop_reason or reason
 
-    def _look(self, measured: EpochRecord) -> bool:
-        """Complete an epoch's record, ask schedule and callbacks; return True to stop."""
-        record = self._record(measured)
-        self.history.records.append(record)
-        validation_loss = record["validation_loss"]
-        if validation_loss is not None and not np.isfinite(validation_loss):
-            fault = Fault(measured.updates, "in the validation loss")
-            raise self._diverged(fault, measured.epoch)
-        self.best.on_epoch_end(self.network, self.history)
-        loss = measured.loss if validation_loss is None else validation_loss
+    def _watched(self) -> bool:
+        """Tell whether something is to be measured or kept after every epoch."""
+        measured = self.held_out is not None or self.metric is not None
+        return measured or self.state.best_theta is None
+
+    def _next_look(self, last: int) -> int:
+        """Return for how many epochs the engine may go on before somebody must look."""
+        if self._watched():
+            return 1
+        looks = [each.next_look() for each in self.callbacks]
+        looks.append(self.plan.schedule.next_look(self.state.plateau))
+        return max(1, int(min(*looks, MOST_EPOCHS, last - self.state.epoch)))
+
+    def _look(self, records: Array) -> bool:
+        """Keep the epochs' records, ask schedule and callbacks of each; return True to stop."""
+        unasked = self.plan.schedule.next_look(self.state.plateau) == inf and not self.callbacks
+        if unasked and not self._watched():
+            self._keep(records)
+            return False
+        stop, seen = False, 0
+        try:
+            for seen in range(1, len(records) + 1):
+                stop = self._look_at(records[seen - 1 : seen]) or stop
+        finally:
+            self._keep(records[seen:])  # an interrupt leaves none out
+        return stop
+
+    def _look_at(self, record: Array) -> bool:
+        """Look at one epoch's record (1, columns); return True to stop."""
+        validation_loss, metric = self._measure()
+        self._keep(record, validation_loss, metric)
+        loss, rate = float(record[0, LOSS]), float(record[0, RATE])
+        if validation_loss is not None:
+            if not np.isfinite(validation_loss):
+                fault = Fault(int(record[0, UPDATES]), "in the validation loss")
+                raise self._diverged(fault, int(record[0, EPOCH]))
+            loss = validation_loss
+        if self.state.best_theta is None:
+            self.best.on_epoch_end(self.network, self.history)
         plateau = self.state.plateau
-        self.plan.schedule.after_epoch(plateau, loss, measured.rate)
+        self.plan.schedule.after_epoch(plateau, loss, rate)
         if plateau.exhausted:
             self.history.stop_reason = "the learning rate reached its lowest value on a plateau"
         stops = [each.on_epoch_end(self.network, self.history) for each in self.callbacks]
         return plateau.exhausted or any(stops)
 
-    def _record(self, measured: EpochRecord) -> Record:
-        validation_loss = metric = None
+    def _measure(self) -> tuple[float | None, float | None]:
+        """Return the validation loss and the metric of the network as it is, where wanted."""
+        if self.held_out is None and self.metric is None:
+            return None, None
         seen = self.held_out or self.data
-        if self.held_out is not None or self.metric is not None:
-            loss, outputs = self.engine.evaluate(seen)
-            validation_loss = None if self.held_out is None else loss
-            metric = None if self.metric is None else float(self.metric(seen.Y, outputs))
-        norms = measured.layer_gradient_norms
-        return {
-            "epoch": measured.epoch,
-            "updates": measured.updates,
-            "loss": measured.loss,
-            "validation_loss": validation_loss,
-            "metric": metric,
-            "rate": None if np.isnan(measured.rate) else measured.rate,
-            "gradient_norm": float(np.linalg.norm(norms)),
-            "layer_gradient_norms": norms,
-            "seconds": measured.seconds,
-        }
+        loss, outputs = self.engine.evaluate(seen)
+        validation_loss = None if self.held_out is None else loss
+        return validation_loss, self.metric and float(self.metric(seen.Y, outputs))
+
+    def _keep(
+        self, records: Array, validation_loss: float | None = None, metric: float | None = None
+    ) -> None:
+        """Add records to the history: every `record_every`-th, and the last of all."""
+        if not len(records):
+            return
+        if self._passing:
+            self.history.drop_last()
+        self._done += len(records)
+        if self.record_every > 1:
+            kept = records[:, EPOCH] % self.record_every == 0
+            self._passing = not kept[-1]
+            kept[-1] = True
+            records = records[kept]
+        self.history.add(records, validation_loss, metric)
 
     def _time_slice(self) -> bool:
         per_epoch = -(-self.data.n // self.plan.batch_size)

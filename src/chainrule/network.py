@@ -303,9 +303,10 @@ class Network:
         add_penalty(self.layers, penalty, n, grads)
         return grads
 
-    def gradients(self) -> Gradients:
-        """Return gradients of zero, in the layout of this network's parameters."""
-        flat = aligned_zeros(self.theta.size, self.dtype)
+    def gradients(self, flat: Array | None = None) -> Gradients:
+        """Return gradients in the layout of this network's parameters: zero, or views of `flat`."""
+        if flat is None:
+            flat = aligned_zeros(self.theta.size, self.dtype)
         views = self._view(flat)
         return Gradients(flat, [v.W for v in views], [v.b for v in views], [])
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from chainrule import __version__, plots
-from chainrule.callbacks import Record
 from chainrule.files import write_whole
+from chainrule.history import Record
 from chainrule.plots import look
 from chainrule.tabular import TableModel
 

@@ -39,6 +39,11 @@ class Schedule:
     def after_epoch(self, memory: PlateauMemory, loss: float, rate: float) -> None:
         """Note the epoch's monitored `loss`; a plateau schedule may lower `memory.factor`."""
 
+    def next_look(self, memory: PlateauMemory) -> float:
+        """Return after how many epochs, at the earliest, `after_epoch` may change the memory's
+        factor, or end the training."""
+        return inf if type(self).after_epoch is Schedule.after_epoch else 1
+
 
 @dataclass(frozen=True)
 class Constant(Schedule):
@@ -157,6 +162,11 @@ class ReduceOnPlateau(Schedule):
             memory.exhausted = rate <= self.lowest
             memory.factor *= self.drop
             memory.waited = 0
+
+    def next_look(self, memory: PlateauMemory) -> float:
+        """The epochs it will still wait, and one."""
+        own = type(self).after_epoch is ReduceOnPlateau.after_epoch
+        return self.patience - memory.waited + 1 if own else 1
 
 
 #: The one table of schedules, by name; calling an entry makes the schedule with its defaults.

@@ -11,17 +11,13 @@ from typing import Any, Literal
 import numpy as np
 
 from chainrule.arrays import is_number, is_whole
-from chainrule.callbacks import (
-    Callback,
-    EarlyStopping,
-    History,
-    check_callbacks,
-)
+from chainrule.callbacks import Callback, EarlyStopping, check_callbacks
 from chainrule.data import as_matrix, as_weights, check_targets, split
 from chainrule.engine import Data, Plan
+from chainrule.history import History
 from chainrule.loop import Loop, Metric
 from chainrule.losses import Loss, get_loss
-from chainrule.network import Network
+from chainrule.network import NO_PENALTY, Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, Schedule, get_schedule
@@ -56,6 +52,7 @@ def train(
     engine: str = "auto",
     n_threads: int | None = None,
     history: History | None = None,
+    record_every: int = 1,
 ) -> History:
     """Train `network` in place on rows X (n, inputs) and targets Y (n, outputs).
 
@@ -76,7 +73,8 @@ def train(
         batch of an epoch may be smaller.
     shuffle, seed : bool, int
         Whether the order of rows is random: a pure function of (seed, epoch), as dropout is of
-        (seed, step, layer). A validation share is drawn from the seed too.
+        (seed, step, layer). A validation share is drawn from the seed too. A batch of all rows
+        is not shuffled: their order would change its sums by rounding only.
     weights : array-like (n,), optional
         Sample weights.
     l1, l2, penalty : float, or Penalty
@@ -101,6 +99,8 @@ def train(
         the same number of cores; NumPy's products of very wide layers differ between numbers.
     history : History, optional
         Filled as the training goes on, and returned; yours survives an exception.
+    record_every : int
+        Keep the record of every so many epochs, and of the last; all are made and looked at.
 
     Returns
     -------
@@ -128,6 +128,7 @@ def train(
     data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
     plan = _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, metric, History() if history is None else history)
+    loop.record_every = record_every
     if patience is not None:
         loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
     loop.callbacks.extend(check_callbacks(callbacks))
@@ -183,7 +184,7 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
         loss=get_loss(settings["loss"]),
         optimizer=optimizer,
         schedule=schedule,
-        penalty=settings["penalty"] or Penalty(settings["l1"], settings["l2"]),
+        penalty=settings["penalty"] or _penalty(settings["l1"], settings["l2"]),
         batch_size=int(batch_size),
         epochs=int(settings["epochs"]),
         seed=int(settings["seed"]),
@@ -194,6 +195,10 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
         stop_below=settings["stop_below"],
         stop_rule=settings["stop_rule"],
     )
+
+
+def _penalty(l1: float, l2: float) -> Penalty:
+    return Penalty(l1, l2) if l1 or l2 else NO_PENALTY
 
 
 def _check_settings(
@@ -231,7 +236,7 @@ def _check_settings(
 
 #: What settings of one kind may be, and that in words.
 SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (("epochs", "batch_size"), lambda v: is_whole(v, 1), "a whole number >= 1"),
+    (("epochs", "batch_size", "record_every"), lambda v: is_whole(v, 1), "a whole number >= 1"),
     (("seed",), is_whole, "a whole number >= 0"),
     (("l1", "l2", "min_delta"), lambda v: is_number(v, 0), "a finite number >= 0"),
     (

@@ -17,7 +17,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from chainrule.callbacks import Callback, History
+from chainrule.callbacks import Callback
+from chainrule.history import History
 from chainrule.network import Network
 
 PLAIN_LINE_EVERY = 5.0  # seconds, where there is no terminal to draw on
@@ -44,7 +45,7 @@ class ProgressBar(Callback):
 
     def on_epoch_end(self, network: Network, history: History) -> None:
         text = _describe(history)
-        self.bar.update(self.task, completed=len(history), description=text)
+        self.bar.update(self.task, completed=history.records[-1]["epoch"], description=text)
         late = monotonic() - self.last_line > PLAIN_LINE_EVERY
         if late and not self.quiet and not self.console.is_terminal:
             print(f"epoch {len(history)}/{self.epochs} {text}", file=sys.stderr)

@@ -13,7 +13,6 @@ from chainrule.arrays import is_whole
 from chainrule.engine.contract import (
     Data,
     Engine,
-    EpochRecord,
     Event,
     Fault,
     Plan,
@@ -30,7 +29,6 @@ __all__ = [
     "ENGINE_CHOICES",
     "Data",
     "Engine",
-    "EpochRecord",
     "Event",
     "Fault",
     "Plan",

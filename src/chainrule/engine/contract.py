@@ -7,7 +7,9 @@ above this line knows how a step is executed, and a checkpoint is plan + paramet
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -34,6 +36,13 @@ class Data:
         return int(self.X.shape[0])
 
 
+#: The record of an epoch, a row of numbers: these, then for each layer the root mean square of its
+#: gradient's norm over the updates, before clipping. Losses are those that were minimised, as met
+#: on the way; the worst row's is measured only where the stopping rule asks for it, else 0.
+COLUMNS = ("epoch", "updates", "loss", "worst_row", "rate", "seconds")
+EPOCH, UPDATES, LOSS, WORST_ROW, RATE, SECONDS = range(len(COLUMNS))
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a training is to do. `training.train` documents each entry."""
@@ -52,25 +61,11 @@ class Plan:
     stop_below: float | None = None
     stop_rule: Literal["mean", "every_row"] = "mean"
 
-    def reached(self, record: EpochRecord) -> bool:
+    def reached(self, record: Sequence[float]) -> bool:
         """Tell whether the epoch's loss is under the threshold, by the plan's rule."""
         if self.stop_below is None:
             return False
-        error = record.worst_row if self.stop_rule == "every_row" else record.loss
-        return error < self.stop_below
-
-
-@dataclass
-class EpochRecord:
-    """What one epoch did. Losses are those that were minimised, as met on the way."""
-
-    epoch: int
-    updates: int
-    loss: float
-    worst_row: float  # measured only where the stopping rule asks for it, else 0
-    rate: float
-    layer_gradient_norms: list[float]  # root mean square over the updates, before clipping
-    seconds: float
+        return record[WORST_ROW if self.stop_rule == "every_row" else LOSS] < self.stop_below
 
 
 @dataclass
@@ -88,6 +83,9 @@ class State:
     worst_row: float = 0.0
     seconds: float = 0.0
     plateau: PlateauMemory = field(default_factory=PlateauMemory)
+    best: float = inf  # lowest loss of an epoch so far
+    best_epoch: int = 0  # 0: none yet
+    best_theta: Array | None = None  # parameters at that epoch's end; None: nobody wants them
 
     @classmethod
     def start(cls, plan: Plan, network: Network) -> State:
@@ -109,12 +107,18 @@ class Fault:
     place: str
 
 
+EventKind = Literal["epochs", "time", "threshold", "fault", "interrupt"]
+
+
 @dataclass(frozen=True)
 class Event:
-    """Why an engine came back, and the epochs completed since it was asked."""
+    """Why an engine came back, and the epochs completed since it was asked.
 
-    kind: Literal["epochs", "time", "threshold", "fault"]
-    records: list[EpochRecord]
+    "epochs" is between two epochs, "time" within one, "interrupt" after the user's Ctrl-C.
+    """
+
+    kind: EventKind
+    records: Array  # a row per epoch: COLUMNS, then the layers' norms
     fault: Fault | None = None
 
 
@@ -142,7 +146,9 @@ class Engine(Protocol):
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until `epochs` more are complete, about `seconds` have passed, the plan's
-        threshold is reached, or a number is not finite; change `state` and the parameters."""
+        threshold is reached, or a number is not finite; change `state` and the parameters.
+
+        How many are asked for at once changes no bit of what comes out."""
         ...
 
     def evaluate(self, data: Data) -> tuple[float, Array]:

@@ -7,17 +7,19 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
 from dataclasses import fields
-from typing import Any, Literal
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, aligned_zeros
+from chainrule.arrays import Array, address, aligned_zeros
+from chainrule.data import in_random_order
 from chainrule.engine.contract import (
+    COLUMNS,
     Data,
-    EpochRecord,
     Event,
+    EventKind,
     Fault,
     Plan,
     State,
@@ -25,15 +27,13 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.native import Library, cores, find
-from chainrule.native.job import ACTIVATION_SETTINGS, RECORD, Job, Layer
+from chainrule.native.job import Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
 
 # In job.h's order:
-EVENTS: tuple[Literal["epochs", "time", "threshold", "fault"], ...] = (
-    "epochs", "time", "threshold", "fault",
-)  # fmt: skip
+EVENTS: tuple[EventKind, ...] = ("epochs", "time", "threshold", "fault")
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
 NO_ORDER, BY_SIZE = -2, -1  # no epoch's; the path of steps
 CHUNK = 264  # rows that are in the arena at one time
@@ -59,7 +59,7 @@ class NativeEngine:
         if why or isinstance(library, str):
             raise ValueError(f"engine='native' cannot run this: {why}; take engine='auto'")
         self.plan, self.network, self.calls = plan, network, library.calls
-        self.gradients = network.gradients()
+        self.gradient = aligned_zeros(network.theta.size, network.dtype)
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(
@@ -71,42 +71,54 @@ class NativeEngine:
         self._describe_network(library)
         self._describe_plan(library)
         self._point_at(job, self.data)
-        self.order = np.zeros(4 * data.n if plan.shuffle else 0, np.int64)
-        job.order = self.order.ctypes.data
+        if job.shuffle:
+            self.order = np.zeros(4 * data.n, np.int64)
+            job.order = address(self.order)
         self.arena = self._give_arena(job)
         self.norm_squares = np.zeros(len(network.layers))
-        job.norm_squares = self.norm_squares.ctypes.data
+        job.norm_squares = address(self.norm_squares)
         self.whole: Job | None = None
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
-        job, width = self.job, RECORD + len(self.layers)
-        records = np.zeros((epochs, width))
-        job.records, job.completed = records.ctypes.data, 0
+        job = self.job
+        records = np.empty((epochs, len(COLUMNS) + len(self.layers)))
+        job.records, job.completed = address(records), 0
         state.slots = [self._usable(slot) for slot in state.slots]
         for i, slot in enumerate(state.slots):
-            job.slots[i] = slot.ctypes.data
+            job.slots[i] = address(slot)
         for name in STATE:
             setattr(job, name, getattr(state, name))
         job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
-        job.theta = self.network.theta.ctypes.data
-        kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
+        job.theta = address(self.network.theta)
+        best = state.best_theta
+        job.best_theta = None if best is None else address(best)
+        try:
+            kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
+        except KeyboardInterrupt:  # Python tells of it when the call is over
+            kind = "interrupt"
         for name in STATE:
             setattr(state, name, getattr(job, name))
         state.norm_squares = self.norm_squares.tolist()
-        done = [as_record(row) for row in records[: job.completed].tolist()]
+        if job.completed < epochs:
+            records = records[: job.completed].copy()
         if kind != "fault":
-            return Event(kind, done)
+            return Event(kind, records)
         place = f"{PLACES[job.fault_kind]} {layer_name(self.network, job.fault_layer)}"
-        return Event("fault", done, Fault(state.t, place))
+        return Event("fault", records, Fault(state.t, place))
 
     def evaluate(self, data: Data) -> tuple[float, Array]:
         """Return the loss without penalty and the outputs on `data`."""
         job, data = Job.from_buffer_copy(self.job), self._contiguous(data)
         self._point_at(job, data)
-        job.theta = self.network.theta.ctypes.data
+        job.theta = address(self.network.theta)
         outputs = np.empty((data.n, self.network.sizes[-1]), self.network.dtype)
-        return self.calls.chainrule_evaluate(job, outputs.ctypes.data), outputs
+        return self.calls.chainrule_evaluate(job, address(outputs)), outputs
+
+    @cached_property
+    def gradients(self) -> Gradients:
+        """The gradient of the latest update, layer by layer."""
+        return self.network.gradients(self.gradient)
 
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows at the current parameters."""
@@ -114,7 +126,7 @@ class NativeEngine:
             self.whole = Job.from_buffer_copy(self.job)
             self.whole.keep_gradient = True
             self.gradient_arena = self._give_arena(self.whole)
-        self.whole.theta, self.whole.threads = self.network.theta.ctypes.data, self.job.threads
+        self.whole.theta, self.whole.threads = address(self.network.theta), self.job.threads
         return self.calls.chainrule_cost_and_gradient(self.whole), self.gradients
 
     def locate(self) -> str:
@@ -128,7 +140,7 @@ class NativeEngine:
         """Return memory for the job to work in, large enough for the system's large pages."""
         size = self.calls.chainrule_arena_bytes(job)
         arena = aligned_zeros(-(-max(size, LARGE * (size > LARGE // 4)) // 8))
-        job.arena = arena.ctypes.data
+        job.arena = address(arena)
         return arena
 
     def _describe_network(self, library: Library) -> None:
@@ -136,35 +148,38 @@ class NativeEngine:
         for l, (entry, layer) in enumerate(zip(self.layers, network.layers, strict=True)):
             entry.n_in, entry.n_out = layer.W.shape
             entry.activation = number(library, "ACTIVATIONS", layer.activation)
-            entry.settings[:] = padded(layer.activation, ACTIVATION_SETTINGS)
+            fill(entry.settings, layer.activation)
             entry.dropout = self.plan.dropout[l] if self.plan.dropout else 0.0
         job.width, job.n_layers, job.layers = network.dtype.itemsize, len(self.layers), self.layers
-        job.gradient = self.gradients.flat.ctypes.data
+        job.gradient = address(self.gradient)
 
     def _describe_plan(self, library: Library) -> None:
         job, plan = self.job, self.plan
-        for name in ("batch_size", "epochs", "shuffle"):
-            setattr(job, name, getattr(plan, name))
+        job.batch_size, job.epochs = plan.batch_size, plan.epochs
+        job.shuffle = in_random_order(self.data.n, plan.batch_size, plan.shuffle)
         rows = min(plan.batch_size, self.data.n)
         job.keep_gradient = plan.clip_norm is not None or rows > CHUNK
         job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
         job.every_row = plan.stop_rule == "every_row"
         for name in ("clip_value", "clip_norm", "stop_below"):
             setattr(job, name, getattr(plan, name) or 0.0)
-        job.loss, job.loss_settings[:] = number(library, "LOSSES", plan.loss), padded(plan.loss)
+        job.loss = number(library, "LOSSES", plan.loss)
+        fill(job.loss_settings, plan.loss)
         job.canonical = plan.loss.pairs_with(self.network.layers[-1].activation)
-        job.penalty[:], job.penalised = padded(plan.penalty), bool(plan.penalty)
+        if plan.penalty:
+            job.penalised = True
+            fill(job.penalty, plan.penalty)
         if not isinstance(plan.optimizer, LBFGS):
             schedule = Constant() if type(plan.schedule) is Schedule else plan.schedule
             job.schedule = number(library, "SCHEDULES", schedule)
-            job.schedule_settings[:] = padded(schedule)
+            fill(job.schedule_settings, schedule)
             job.optimizer = number(library, "OPTIMIZERS", plan.optimizer)
-            job.optimizer_settings[:] = padded(plan.optimizer)
+            fill(job.optimizer_settings, plan.optimizer)
             job.slots_used = len(plan.optimizer.slots)
 
     def _point_at(self, job: Job, data: Data) -> None:
-        job.rows, job.X, job.Y = data.n, data.X.ctypes.data, data.Y.ctypes.data
-        job.weights = None if data.weights is None else data.weights.ctypes.data
+        job.rows, job.X, job.Y = data.n, address(data.X), address(data.Y)
+        job.weights = None if data.weights is None else address(data.weights)
 
     def _contiguous(self, data: Data) -> Data:
         """Return the data as the library reads it; what is sparse is filled up with zeros."""
@@ -187,26 +202,31 @@ def threads_for(plan: Plan, network: Network, rows: int, most: int | None) -> in
 #: What a job has under the same name as the state.
 STATE = (
     "t", "epoch", "batch", "epoch_updates", "loss_sum", "weight_sum", "worst_row", "seconds",
+    "best", "best_epoch",
 )  # fmt: skip
-
-
-def as_record(row: Sequence[float]) -> EpochRecord:
-    """Return the record of an epoch from the library's row of numbers."""
-    epoch, updates, loss, worst_row, rate, seconds, *norms = row
-    return EpochRecord(int(epoch), int(updates), loss, worst_row, rate, norms, seconds)
 
 
 def number(library: Library, table: str, member: Any) -> int:
     """Return the number under which the library knows a member of a table; -1 if it doesn't."""
-    names, kind = library.formulas[table], type(member)
-    known = kind.__module__.startswith("chainrule.") and kind.__name__ in names
-    return names.index(kind.__name__) if known else -1
+    return _number(library, table, type(member).__module__, type(member).__name__)
 
 
-def padded(member: Any, size: int = 8) -> list[float]:
-    """Return a member's settings, in the order of its fields, filled up with zeros."""
-    settings = [float(getattr(member, field.name)) for field in fields(member)]
-    return settings + [0.0] * (size - len(settings))
+@lru_cache(1024)
+def _number(library: Library, table: str, module: str, name: str) -> int:
+    names = library.formulas[table]
+    return names.index(name) if module.startswith("chainrule.") and name in names else -1
+
+
+def fill(settings: Any, member: Any) -> None:
+    """Write a member's settings, in the order of its fields; what lies behind them stays zero."""
+    values = _settings(member)
+    if values:
+        settings[: len(values)] = values
+
+
+@lru_cache(1024)  # members are frozen, and few
+def _settings(member: Any) -> tuple[float, ...]:
+    return tuple(float(getattr(member, field.name)) for field in fields(member))
 
 
 def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> str:

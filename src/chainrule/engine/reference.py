@@ -14,9 +14,10 @@ from threadpoolctl import ThreadpoolController
 from chainrule.arrays import Array
 from chainrule.data import Rows, batches
 from chainrule.engine.contract import (
+    COLUMNS,
     Data,
-    EpochRecord,
     Event,
+    EventKind,
     Fault,
     Plan,
     State,
@@ -58,27 +59,42 @@ class ReferenceEngine:
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
-        start = lap = perf_counter()
-        records: list[EpochRecord] = []
-        with np.errstate(all="ignore"), self._threads():  # non-finite numbers are told as faults
-            while len(records) < epochs:
-                plan = self.plan
-                for rows in batches(
-                    self.data.n, plan.batch_size, plan.seed, state.epoch, plan.shuffle, state.batch
-                ):
-                    fault = self._step(state, rows)
-                    if fault is not None:
-                        return Event("fault", records, fault)
-                    now = perf_counter()
-                    state.seconds, lap = state.seconds + now - lap, now
-                    if now - start > seconds and state.batch < self.per_epoch:
-                        return Event("time", records)
-                if not np.isfinite(self.network.theta).all():
-                    return Event("fault", records, Fault(state.t, self._bad_parameters()))
-                records.append(self._close_epoch(state))
-                if plan.reached(records[-1]):
-                    return Event("threshold", records)
-        return Event("epochs", records)
+        records: list[list[float]] = []
+        fault = None
+        try:
+            # Numbers that are not finite are told as faults.
+            with np.errstate(all="ignore"), self._threads():
+                kind, fault = self._advance(state, epochs, seconds, records)
+        except KeyboardInterrupt:  # what is complete is not lost
+            kind = "interrupt"
+        width = len(COLUMNS) + len(self.network.layers)
+        return Event(kind, np.array(records, np.float64).reshape(-1, width), fault)
+
+    def _advance(
+        self, state: State, epochs: int, seconds: float, done: list[list[float]]
+    ) -> tuple[EventKind, Fault | None]:
+        """Append the record of each epoch to `done`; return why it ended, and the fault if any."""
+        plan, start = self.plan, perf_counter()
+        lap = start
+        while len(done) < epochs:
+            for rows in batches(
+                self.data.n, plan.batch_size, plan.seed, state.epoch, plan.shuffle, state.batch
+            ):
+                fault = self._step(state, rows)
+                if fault is not None:
+                    return "fault", fault
+                now = perf_counter()
+                state.seconds, lap = state.seconds + now - lap, now
+                if now - start > seconds and state.batch < self.per_epoch:
+                    return "time", None
+            if not np.isfinite(self.network.theta).all():
+                return "fault", Fault(state.t, self._bad_parameters())
+            done.append(self._close_epoch(state))
+            if plan.reached(done[-1]):
+                return "threshold", None
+            if lap - start > seconds:
+                break
+        return "epochs", None
 
     def evaluate(self, data: Data) -> tuple[float, Array]:
         """Return the loss without penalty and the outputs on `data`."""
@@ -163,21 +179,19 @@ class ReferenceEngine:
         factor = self.plan.schedule.factor(state.t, self.per_epoch, total)
         return self.plan.optimizer.rate * factor * state.plateau.factor
 
-    def _close_epoch(self, state: State) -> EpochRecord:
+    def _close_epoch(self, state: State) -> list[float]:
+        """Keep the epoch's parameters if they are best; begin the next, and return its record."""
         state.epoch += 1
-        record = EpochRecord(
-            epoch=state.epoch,
-            updates=state.t,
-            loss=state.loss_sum / state.weight_sum,
-            worst_row=state.worst_row,
-            rate=self._rate(state),
-            layer_gradient_norms=[sqrt(s / state.epoch_updates) for s in state.norm_squares],
-            seconds=state.seconds,
-        )
+        loss = state.loss_sum / state.weight_sum
+        norms = [sqrt(s / state.epoch_updates) for s in state.norm_squares]
+        record = [state.epoch, state.t, loss, state.worst_row, self._rate(state), state.seconds]
+        if state.best_theta is not None and loss < state.best:
+            state.best, state.best_epoch = loss, state.epoch
+            state.best_theta[:] = self.network.theta
         state.batch, state.loss_sum, state.weight_sum = 0, 0.0, 0.0
         state.worst_row, state.seconds, state.epoch_updates = 0.0, 0.0, 0
         state.norm_squares = [0.0] * len(state.norm_squares)
-        return record
+        return record + norms
 
     def _bad_parameters(self) -> str:
         layers = enumerate(self.network.layers)

@@ -16,10 +16,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
 from chainrule.arrays import Array
-from chainrule.callbacks import EarlyStopping, History, OnEpoch, Record, check_callbacks
+from chainrule.callbacks import EarlyStopping, OnEpoch, check_callbacks
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
 from chainrule.estimators.parameters import Parameter, check_parameters, hidden_layers, make_plan
+from chainrule.history import History, Record
 from chainrule.loop import Loop
 from chainrule.losses import Loss
 from chainrule.network import Dense, Network, Trace, propagate

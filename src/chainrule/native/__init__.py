@@ -17,7 +17,7 @@ from chainrule.native.compile import HERE, INSTRUCTION_SETS, digest, library_nam
 from chainrule.native.job import Job
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """A loaded library: the calls, the best instruction set here, and its formulas by table."""
 

@@ -4,7 +4,7 @@
 #include "plain.h"
 
 constexpr i64 ACTIVATION_SETTINGS = 4, SETTINGS = 8;
-constexpr i64 RECORD = 6;  // epoch, updates, loss, worst row, rate, seconds; then the layers' norms
+constexpr i64 RECORD = 6;  // the COLUMNS of engine/contract.py; then the layers' norms
 constexpr i64 CHUNK = 264;  // most rows that are in the arena at one time
 
 struct Layer {
@@ -35,6 +35,9 @@ struct Job {
   double *norm_squares;
   i64 t, epoch, batch, epoch_updates;
   double loss_sum, weight_sum, worst_row, seconds, plateau;
+  double best;  // lowest loss of an epoch so far, and whose; then the parameters at its end, or null
+  i64 best_epoch;
+  void *best_theta;
   // what comes back
   double *records;  // room for as many as were asked for
   i64 completed;

@@ -6,7 +6,6 @@ import ctypes
 from typing import ClassVar
 
 ACTIVATION_SETTINGS, SETTINGS = 4, 8
-RECORD = 6  # numbers of an epoch's record before the layers' norms
 
 _WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
@@ -42,7 +41,9 @@ class Job(ctypes.Structure):
         ("slots", _ADDRESS * 2),
         ("norm_squares", _ADDRESS),
         *_members(_WHOLE, "t epoch batch epoch_updates"),
-        *_members(_REAL, "loss_sum weight_sum worst_row seconds plateau"),
+        *_members(_REAL, "loss_sum weight_sum worst_row seconds plateau best"),
+        ("best_epoch", _WHOLE),
+        ("best_theta", _ADDRESS),
         ("records", _ADDRESS),
         *_members(_WHOLE, "completed fault_kind fault_layer"),
         *_members(_ADDRESS, "arena order"),

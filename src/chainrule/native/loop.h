@@ -67,6 +67,10 @@ template <class T, class Steps> struct Training {
       to[RECORD + l] = m::sqrt(job.norm_squares[l] / double(job.epoch_updates));
       job.norm_squares[l] = 0;
     }
+    if (job.best_theta && loss < job.best) {
+      job.best = loss, job.best_epoch = job.epoch;
+      steps.parameters((T *)job.best_theta);
+    }
     const double error = job.every_row ? job.worst_row : loss;
     job.batch = 0, job.epoch_updates = 0;
     job.loss_sum = job.weight_sum = job.worst_row = job.seconds = 0;
@@ -102,7 +106,7 @@ template <class T, class Steps> struct Training {
       }
       if (!weights_finite()) return FAULT;
       if (close_epoch()) return THRESHOLD;
-      if (fresh == 0 && lap - start > seconds && job.completed < epochs) return TIME;
+      if (lap - start > seconds) break;
     }
     return EPOCHS;
   }

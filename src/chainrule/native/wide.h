@@ -166,7 +166,7 @@ template <class T> struct Wide {
     const i64 count = deal(n, bounds);
     const bool held = job.only_batch && this->held == n;
     team.each(count, [&](i64 i) {
-      const i64 at = bounds[i], here = bounds[i + 1] - at;
+      const i64 tile = count - 1 - i, at = bounds[tile], here = bounds[tile + 1] - at;
       load(batch, first, at, here, now, held);
       forward(at, here, now.t > 0);
       if (back) backward(at, here, now.t > 0);
@@ -182,8 +182,8 @@ template <class T> struct Wide {
     i64 count = 0, done = 0;
     while (done < groups) {
       bounds[count++] = done * GROUP;
-      const i64 share = (groups - done) / (2 * (team.others + 1));
-      const i64 size = team.others == 0 ? TILE_ROWS / GROUP : (share < 1 ? 1 : share);
+      const i64 share = (groups - done) / (2 * job.threads);
+      const i64 size = team.board ? (share < 1 ? 1 : share) : TILE_ROWS / GROUP;
       done += size;
     }
     bounds[count] = n;
