@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chainrule.activations import ACTIVATIONS, Relu
 from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
 from chainrule.engine.contract import COLUMNS, EPOCH, LOSS, RATE, UPDATES, WORST_ROW
-from chainrule.engine.native import NativeEngine, threads_for
+from chainrule.engine.native import WIDE, NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.initializers import Uniform
 from chainrule.loop import Diverged
@@ -41,6 +41,12 @@ def test_the_library_is_there_where_it_is_required():
         assert isinstance(find(), Library), find()
 
 
+class AllWide(NativeEngine):
+    """The native engine with the steps for any width, which tiny networks don't take."""
+
+    steps = WIDE
+
+
 @dataclasses.dataclass
 class Case:
     """A plan, a network and its data, and how to run both engines on copies of them."""
@@ -49,6 +55,7 @@ class Case:
     network: Network
     data: Data
     instruction_set: str
+    native: type[NativeEngine] = NativeEngine
 
     @property
     def smooth(self):
@@ -62,7 +69,7 @@ class Case:
         return (
             (ReferenceEngine(self.plan, reference, self.data), State.start(self.plan, reference)),
             (
-                NativeEngine(self.plan, native, self.data, None, self.instruction_set),
+                self.native(self.plan, native, self.data, None, self.instruction_set),
                 State.start(self.plan, native),
             ),
         )
@@ -72,7 +79,8 @@ class Case:
 def cases(draw, activation=None, optimizer=None, schedule=None, loss=None, dtype="float64"):
     """Draw a training that doesn't blow up: mild weights, rates and penalties."""
     rng = np.random.default_rng(draw(seeds))
-    sizes = draw(st.lists(st.integers(1, 70), min_size=2, max_size=4))
+    most, native = draw(st.sampled_from([(70, NativeEngine), (16, NativeEngine), (16, AllWide)]))
+    sizes = draw(st.lists(st.integers(1, most), min_size=2, max_size=4))
     hidden = activation or draw(st.sampled_from(NAMES))
     loss = LOSSES[loss or draw(st.sampled_from(sorted(LOSSES)))]()
     if isinstance(loss, BinaryCrossEntropy | CrossEntropy):
@@ -112,7 +120,7 @@ def cases(draw, activation=None, optimizer=None, schedule=None, loss=None, dtype
     )
     X = rng.normal(size=(n, sizes[0])).astype(dtype)
     Y = targets(loss, rng, n, sizes[-1]).astype(dtype)
-    return Case(plan, network, Data(X, Y, weights), draw(st.sampled_from(SETS)))
+    return Case(plan, network, Data(X, Y, weights), draw(st.sampled_from(SETS)), native)
 
 
 def assert_near(actual, expected, rel):

@@ -303,6 +303,7 @@ template <class T> struct Wide {
       costs[index] = penalise(job, levels[tile.l].w + place(tile), g, weights, count, now.total);
     }
     squares[index] = sum_of_squares(g, count);
+    if (now.t == 0) return;
     if (job.clip_value > 0) clip_value(job, g, count);
     if (job.clip_norm > 0)
       clipped[index] = job.clip_value > 0 ? sum_of_squares(g, count) : squares[index];
