@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chainrule.activations import ACTIVATIONS, Relu
 from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
 from chainrule.engine.contract import COLUMNS, EPOCH, LOSS, RATE, UPDATES, WORST_ROW
-from chainrule.engine.native import WIDE, NativeEngine, threads_for
+from chainrule.engine.native import NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.initializers import Uniform
 from chainrule.loop import Diverged
@@ -44,7 +44,7 @@ def test_the_library_is_there_where_it_is_required():
 class AllWide(NativeEngine):
     """The native engine with the steps for any width, which tiny networks don't take."""
 
-    steps = WIDE
+    wide = True
 
 
 @dataclasses.dataclass

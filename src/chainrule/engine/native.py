@@ -36,7 +36,6 @@ from chainrule.schedules import Constant, Schedule
 EVENTS: tuple[EventKind, ...] = ("epochs", "time", "threshold", "fault")
 PLACES = ("in the outputs of", "in the gradient of", "in the loss of", "in the weights of")
 NO_ORDER = -2  # no epoch's
-BY_SIZE, WIDE = -1, 0  # which steps: tiny or wide ones, or those for any width
 CHUNK = 264  # rows that are in the arena at one time
 LARGE = 1 << 22  # bytes from which NumPy asks for large pages
 THREADS_PAY, THREAD_STEP = 40_000_000, 1_500_000  # operations in an epoch; of a thread in a step
@@ -46,7 +45,7 @@ class NativeEngine:
     """Executes a plan in compiled code."""
 
     name = "native"
-    steps = BY_SIZE  # tests force the one path of steps or the other
+    wide = False  # tests have tiny networks take the steps for any width
 
     def __init__(
         self,
@@ -65,7 +64,7 @@ class NativeEngine:
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(
-            isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER, path=self.steps
+            isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER, wide=self.wide
         )
         self.n_threads = threads_for(plan, network, data.n, n_threads)
         job.threads = self.n_threads

@@ -92,7 +92,7 @@ def compile_library(folder: Path, package: Path = HERE.parent) -> Path:
         library = folder / library_name()
         fresh = Path(room, library.name)
         parts = [str(HERE / "library.cpp"), str(HERE / "pool.cpp"), *map(str, objects)]
-        _compiler(room, oldest, *defined, "-shared", "-nostdlib++", "-s", *parts, "-o", str(fresh))
+        _compiler(room, oldest, *defined, "-shared", "-nostdlib++", *parts, "-o", str(fresh))
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f"{library.name}.new"  # never write into a library that is in use
         beside.write_bytes(fresh.read_bytes())

@@ -47,9 +47,8 @@ struct Job {
   i64 *order;  // 4 * rows: the order of the epoch, and room to sort
   i64 order_epoch;  // whose order that is; -2 for none
   i64 only_batch;  // every batch is the same
-  i64 path;  // PATH_WIDE or PATH_TINY; -1: by size
+  i64 wide;  // take the steps for any width, where those for tiny networks would do too
 };
 
 enum Event { EPOCHS, TIME, THRESHOLD, FAULT };
-enum Path { PATH_WIDE, PATH_TINY };
 enum Place { IN_OUTPUTS, IN_GRADIENT, IN_LOSS, IN_WEIGHTS };

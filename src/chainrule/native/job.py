@@ -47,5 +47,5 @@ class Job(ctypes.Structure):
         ("records", _ADDRESS),
         *_members(_WHOLE, "completed fault_kind fault_layer"),
         *_members(_ADDRESS, "arena order"),
-        *_members(_WHOLE, "order_epoch only_batch path"),
+        *_members(_WHOLE, "order_epoch only_batch wide"),
     ]

@@ -9,14 +9,13 @@ namespace {
 #include "loop.h"
 
 // Call f with the training that fits the job.
+template <class T, class F> auto with_training_of(Job &job, const F &f) {
+  if (job.wide || !Tiny<T, 0>::fits(job)) return f(Training<T, Wide<T>>(job), T(0));
+  if (Tiny<T, 0>::chunk(job) == LANES<T>) return f(Training<T, Tiny<T, LANES<T>>>(job), T(0));
+  return f(Training<T, Tiny<T, 0>>(job), T(0));
+}
 template <class F> auto with_training(Job &job, const F &f) {
-  const bool tiny = job.path == PATH_TINY || (job.path < 0 && Tiny<float>::fits(job));
-  if (job.width == 4) {
-    if (tiny) return f(Training<float, Tiny<float>>(job), 0.0f);
-    return f(Training<float, Wide<float>>(job), 0.0f);
-  }
-  if (tiny) return f(Training<double, Tiny<double>>(job), 0.0);
-  return f(Training<double, Wide<double>>(job), 0.0);
+  return job.width == 4 ? with_training_of<float>(job, f) : with_training_of<double>(job, f);
 }
 
 u64 arena_bytes(Job &job) {

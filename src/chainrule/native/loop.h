@@ -45,12 +45,10 @@ template <class T, class Steps> struct Training {
   }
 
   bool weights_finite() {
-    EACH(l, job.n_layers)
-      if (!steps.weights_finite(l)) {
-        job.fault_kind = IN_WEIGHTS, job.fault_layer = l;
-        return false;
-      }
-    return true;
+    if (steps.weights_finite()) return true;
+    job.fault_kind = IN_WEIGHTS, job.fault_layer = 0;
+    while (steps.weights_finite(job.fault_layer)) job.fault_layer++;
+    return false;
   }
 
   double *record(i64 i) const { return job.records + i * (RECORD + job.n_layers); }

@@ -14,27 +14,34 @@ template <class T> struct TinyLevel {
   T *fed, *mask;                          // and where something drops out
 };
 
-template <class T> struct Tiny {
+// FIXED: how many rows at a time, where that is known when compiling, or 0. One vector is the case
+// that matters: no loop over rows is left then.
+template <class T, i64 FIXED> struct Tiny {
   typedef typename Vector<T>::type V;
   typedef typename Vector<T>::loose Loose;
 
   Job &job;
   Supply supply;
-  i64 rows, count = 0;  // rows at a time; parameters, each layer's padded to whole vectors
+  const i64 any;   // rows at a time, where that is not FIXED
+  i64 count = 0;  // parameters, each layer's padded to whole vectors
   TinyLevel<T> *levels;
   T *input, *target, *share, *losses, *one, *zero;
   T *w, *g, *slots[2] = {};
   u32 *factors;  // of each parameter's derivative: where in the arena its input and its δ are
   bool held = false;  // an only batch is in the arena already
 
+  INLINE i64 rows() const { return FIXED ? FIXED : any; }
+  static i64 chunk(const Job &job) {
+    const i64 batch = whole<T>(job.batch_size);
+    return batch < TINY_ROWS ? batch : TINY_ROWS;
+  }
   static bool fits(const Job &job) {
     bool fits = job.layers[0].n_in <= TINY_UNITS;
     EACH(l, job.n_layers) fits = fits && job.layers[l].n_out <= TINY_UNITS;
     return fits;
   }
 
-  Tiny(Job &job, Team &) : job(job), supply(job.arena), rows(whole<T>(job.batch_size)) {
-    if (rows > TINY_ROWS) rows = TINY_ROWS;
+  Tiny(Job &job, Team &) : job(job), supply(job.arena), any(chunk(job)) {
     levels = supply.take<TinyLevel<T>>(job.n_layers);
     i64 n_out = 0;
     EACH(l, job.n_layers) {
@@ -53,7 +60,7 @@ template <class T> struct Tiny {
     EACH(s, job.slots_used) slots[s] = supply.take<T>(count);
     factors = supply.take<u32>(2 * count);
   }
-  T *units(i64 n) { return supply.take<T>(n * rows); }
+  T *units(i64 n) { return supply.take<T>(n * rows()); }
 
   u32 place(const T *at) const { return u32((u64(at) - supply.start) / sizeof(T)); }
 
@@ -68,13 +75,13 @@ template <class T> struct Tiny {
         if (training) EACH(s, job.slots_used)
           slots[s][v.start + i] = there ? ((const T *)job.slots[s])[from + i] : T(0);
         const i64 in = i / v.n_out, out = i % v.n_out;
-        const T *x = in < v.n_in ? fed(l) + in * rows : one;
+        const T *x = in < v.n_in ? fed(l) + in * rows() : one;
         factors[2 * (v.start + i)] = place(there ? x : zero);
-        factors[2 * (v.start + i) + 1] = place(there ? v.delta + out * rows : zero);
+        factors[2 * (v.start + i) + 1] = place(there ? v.delta + out * rows() : zero);
       }
       from += v.count;
     }
-    EACH(i, rows) one[i] = 1, zero[i] = 0;
+    EACH(i, rows()) one[i] = 1, zero[i] = 0;
   }
 
   // Give them back.
@@ -92,16 +99,21 @@ template <class T> struct Tiny {
     }
   }
   bool weights_finite(i64 l) const { return all_finite(w + levels[l].start, levels[l].count); }
+  bool weights_finite() const {
+    V wrong = {};  // x − x is 0, but for what is not finite
+    for (i64 i = 0; i < count; i += LANES<T>)
+      wrong += *(const Loose *)(w + i) - *(const Loose *)(w + i);
+    return total<T>(wrong) == T(0);
+  }
 
   // Fill the gradient; return the cost, penalty included. `t` is the update, 0 for none.
   double gradient(const Batch<T> &batch, const Moment &now, double &worst) {
     double cost = 0;
-    for (i64 first = 0; first < batch.n; first += rows) {
+    for (i64 first = 0; first < batch.n; first += rows()) {
       const i64 n = pass(batch, first, now, true);
-      if (rows == LANES<T>) first > 0 ? descend<true, true>() : descend<true, false>();
-      else first > 0 ? descend<false, true>() : descend<false, false>();
+      first > 0 ? descend<true>() : descend<false>();
       V sum = {};
-      for (i64 i = 0; i < rows; i += LANES<T>)
+      for (i64 i = 0; i < rows(); i += LANES<T>)
         sum += *(const Loose *)(share + i) * *(const Loose *)(losses + i);
       cost += double(total<T>(sum));
       if (job.every_row && now.t > 0)
@@ -139,7 +151,7 @@ template <class T> struct Tiny {
   // Say where the first number that is not finite arose.
   void locate_fault(const Batch<T> &batch, const Moment &now) {
     i64 bad = job.n_layers;
-    for (i64 first = 0; first < batch.n; first += rows) {
+    for (i64 first = 0; first < batch.n; first += rows()) {
       const i64 here = first_bad_layer(pass(batch, first, now, false));
       bad = here < bad ? here : bad;
     }
@@ -148,40 +160,40 @@ template <class T> struct Tiny {
 
   // Run a chunk of a batch, from its row `first` on, forward and maybe back; return its rows.
   i64 pass(const Batch<T> &batch, i64 first, const Moment &now, bool back) {
-    const i64 left = batch.n - first, n = left < rows ? left : rows;
+    const i64 left = batch.n - first, n = left < rows() ? left : rows();
     if (!held) load(batch, first, n, now);
-    held = job.only_batch && back && batch.n <= rows;
+    held = job.only_batch && back && batch.n <= rows();
     draw_masks(first, n, now.t);
     forward();
     if (back) backward();
     return n;
   }
 
-  Block<T, true> block(T *at, i64 units) const { return {at, rows, units, rows}; }
-  Block<const T, true> seen(const T *at, i64 units) const { return {at, rows, units, rows}; }
+  Block<T, true> block(T *at, i64 units) const { return {at, rows(), units, rows()}; }
+  Block<const T, true> seen(const T *at, i64 units) const { return {at, rows(), units, rows()}; }
 
   // Bring n rows of a batch into the arena. Lanes that are left over repeat the first row, so that
   // they meet no number that the others don't, and count for nothing.
   void load(const Batch<T> &batch, i64 first, i64 n, const Moment &now) {
     const i64 n_in = job.layers[0].n_in, n_out = job.layers[job.n_layers - 1].n_out;
     const T *x[TINY_ROWS], *y[TINY_ROWS];
-    EACH(i, rows) {
+    EACH(i, rows()) {
       const i64 row = batch.row(first + (i < n ? i : 0));
       x[i] = (const T *)job.X + row * n_in, y[i] = (const T *)job.Y + row * n_out;
     }
-    EACH(k, n_in) EACH(i, rows) input[k * rows + i] = x[i][k];
-    EACH(k, n_out) EACH(i, rows) target[k * rows + i] = y[i][k];
-    EACH(i, rows) share[i] = i < n ? batch.weight(first + i) / T(now.total) : T(0);
+    EACH(k, n_in) EACH(i, rows()) input[k * rows() + i] = x[i][k];
+    EACH(k, n_out) EACH(i, rows()) target[k * rows() + i] = y[i][k];
+    EACH(i, rows()) share[i] = i < n ? batch.weight(first + i) / T(now.total) : T(0);
   }
 
   void draw_masks(i64 first, i64 n, i64 t) {
     EACH(l, job.n_layers) {
       const TinyLevel<T> &v = levels[l];
       if (!v.mask) continue;
-      EACH(i, v.n_in * rows) v.mask[i] = 1;
+      EACH(i, v.n_in * rows()) v.mask[i] = 1;
       if (t == 0) continue;
       const u64 stream = rnd::key(u64(job.seed), rnd::DROPOUT, u64(t), u64(l));
-      rnd::dropout_mask<T>(stream, job.layers[l].dropout, first, n, v.n_in, v.mask, 1, rows);
+      rnd::dropout_mask<T>(stream, job.layers[l].dropout, first, n, v.n_in, v.mask, 1, rows());
     }
   }
 
@@ -192,7 +204,7 @@ template <class T> struct Tiny {
   void forward() {
     EACH(l, job.n_layers) {
       const TinyLevel<T> &v = levels[l];
-      if (v.fed) lanewise<T>(v.n_in * rows, [&](i64 i) { v.fed[i] = feeds(l)[i] * v.mask[i]; });
+      if (v.fed) lanewise<T>(v.n_in * rows(), [&](i64 i) { v.fed[i] = feeds(l)[i] * v.mask[i]; });
       const T *W = w + v.start;
       combine(v.n_out, v.n_in, W, v.n_out, 1, W + v.n_in * v.n_out, fed(l), v.z);
       activate(job.layers[l], seen(v.z, v.n_out), block(v.a, v.n_out));
@@ -214,7 +226,7 @@ template <class T> struct Tiny {
     for (i64 l = job.n_layers - 1; l > 0; l--) {
       const TinyLevel<T> &v = levels[l], &u = levels[l - 1];
       combine(v.n_in, v.n_out, w + v.start, 1, v.n_out, nullptr, v.delta, u.delta);
-      if (v.mask) lanewise<T>(v.n_in * rows, [&](i64 i) { u.delta[i] *= v.mask[i]; });
+      if (v.mask) lanewise<T>(v.n_in * rows(), [&](i64 i) { u.delta[i] *= v.mask[i]; });
       pull_back(job.layers[l - 1], block(u.delta, u.n_out), seen(u.z, u.n_out),
                 seen(u.a, u.n_out));
     }
@@ -226,7 +238,7 @@ template <class T> struct Tiny {
                T *y) const {
     i64 j = 0;
 #define UNITS(U) \
-  combine_some<U>(k, w + j * along, across, along, start ? start + j : nullptr, x, y + j * rows)
+  combine_some<U>(k, w + j * along, across, along, start ? start + j : nullptr, x, y + j * rows())
     for (; j + 8 <= n; j += 8) UNITS(8);
     switch (n - j) {
       case 1: return UNITS(1);
@@ -242,20 +254,20 @@ template <class T> struct Tiny {
   template <int U>
   INLINE void combine_some(i64 k, const T *w, i64 across, i64 along, const T *start, const T *x,
                            T *y) const {
-    for (i64 b = 0; b < rows; b += LANES<T>) {
+    for (i64 b = 0; b < rows(); b += LANES<T>) {
       V sum[U];
       for (int u = 0; u < U; u++) sum[u] = start ? V{} + start[u] : V{};
       const T *input = x + b, *weight = w;
-      for (i64 i = 0; i < k; i++, input += rows, weight += across) {
+      for (i64 i = 0; i < k; i++, input += rows(), weight += across) {
         const V q = *(const Loose *)input;
         for (int u = 0; u < U; u++) sum[u] += weight[u * along] * q;
       }
-      for (int u = 0; u < U; u++) *(Loose *)(y + u * rows + b) = sum[u];
+      for (int u = 0; u < U; u++) *(Loose *)(y + u * rows() + b) = sum[u];
     }
   }
 
   // Fill, or add to, the gradient: BP3 and BP4. A bias has an input of 1.
-  template <bool ONE_VECTOR, bool ADD> void descend() {
+  template <bool ADD> void descend() {
     const T *base = (const T *)supply.start;
     const u32 *at = factors;
     for (i64 i = 0; i < count; i += LANES<T>, at += 2 * LANES<T>) {
@@ -264,9 +276,8 @@ template <class T> struct Tiny {
       for (i64 k = 0; k < LANES<T>; k++) {
         const T *x = base + at[2 * k], *d = base + at[2 * k + 1];
         products[k] = *(const Loose *)x * *(const Loose *)d;
-        if (!ONE_VECTOR)
-          for (i64 b = LANES<T>; b < rows; b += LANES<T>)
-            products[k] += *(const Loose *)(x + b) * *(const Loose *)(d + b);
+        for (i64 b = LANES<T>; b < rows(); b += LANES<T>)
+          products[k] += *(const Loose *)(x + b) * *(const Loose *)(d + b);
       }
       const V sum = sums<T, V>(products);
       *(Loose *)(g + i) = ADD ? *(const Loose *)(g + i) + sum : sum;
@@ -276,7 +287,7 @@ template <class T> struct Tiny {
   // Return the first layer whose z or a holds a number that is not finite; else how many there are.
   i64 first_bad_layer(i64 n) const {
     EACH(l, job.n_layers) EACH(k, levels[l].n_out) {
-      const i64 skip = k * rows;
+      const i64 skip = k * rows();
       if (!all_finite(levels[l].z + skip, n) || !all_finite(levels[l].a + skip, n)) return l;
     }
     return job.n_layers;

@@ -106,6 +106,11 @@ template <class T> struct Wide {
     }
   }
   bool weights_finite(i64 l) const { return all_finite(levels[l].w, levels[l].as.size()); }
+  bool weights_finite() const {
+    bool fine = true;
+    EACH(l, job.n_layers) fine = fine && weights_finite(l);
+    return fine;
+  }
 
   // Fill the gradient, and where nothing has to be known of it first, update; return the cost,
   // penalty included. `t` is the update, 0 for none.
