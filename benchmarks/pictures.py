@@ -11,8 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from benchmarks import tables
-from benchmarks.cases import Case
-from benchmarks.scaling import CURVES
 from chainrule.plots import look
 
 #: What is drawn of the steps -> name in the results, colour, marker.
@@ -49,8 +47,11 @@ def draw_speed(entries: list[dict[str, Any]], machine: dict[str, Any]) -> Figure
         entry for entry in entries
         if (entry["case"]["optimizer"], entry["case"]["dtype"]) == ("sgd", "float32")
     ] or entries[:6]  # fmt: skip
-    figure = Figure(figsize=(10, 0.72 * len(chosen) + 1.5), layout="constrained")
-    ax = look.prepare(figure.subplots(), grid=False)
+    height = 0.62 * len(chosen) + 1.05
+    figure = Figure(figsize=(11, height))
+    bottom, high = 0.62 / height, 0.62 * len(chosen) / height
+    ax = look.prepare(figure.add_axes((0.155, bottom, 0.565, high)), grid=False)
+    right = figure.add_axes((0.725, bottom, 0.265, high), sharey=ax)
     ax.set_xscale("log")
     places = range(len(chosen))[::-1]
     for y, entry in zip(places, chosen, strict=True):
@@ -63,55 +64,57 @@ def draw_speed(entries: list[dict[str, Any]], machine: dict[str, Any]) -> Figure
     ax.xaxis.set_major_formatter(FuncFormatter(plain))
     ax.grid(True, axis="x", color=look.ink_of(ax), alpha=0.12, linewidth=0.6)
     ax.set_xlabel("µs per optimizer step (log scale), SGD with momentum, float32")
+    draw_ratios(right, dict(zip(places, chosen, strict=True)))
     handles = [
         ax.plot([], [], marker, color=color, markersize=8, label=name)[0]
         for name, (_, color, marker) in MARKS.items()
     ]
     handles += ax.plot(
         [], [], "|", color=look.ink_of(ax), markersize=13, markeredgewidth=1.4,
-        label=f"what arithmetic alone takes on {machine['cores']} cores",
+        label=f"arithmetic alone, {machine['cores']} cores",
     )  # fmt: skip
-    figure.legend(
-        handles=handles, loc="outside upper left", ncols=5, frameon=False, fontsize=9.5,
-        handletextpad=0.2, columnspacing=1.4, labelcolor=look.ink_of(ax),
+    ax.legend(
+        handles=handles, loc="lower left", bbox_to_anchor=(-0.03, 0.99), ncols=5, frameon=False,
+        fontsize=9.5, handletextpad=0.1, columnspacing=1.1, labelcolor=look.ink_of(ax),
+        borderaxespad=0.3,
     )  # fmt: skip
     return figure
 
 
 def draw_network(ax: Axes, y: int, entry: dict[str, Any], cores: int) -> None:
-    """Draw one network's line: its marks, and beside each peer how many times ours it takes."""
+    """Draw one network's line: the marks, our time, and in columns how many times it is theirs."""
     times = tables.medians(entry)
     found = {name: tables.best_of(times, key) * 1e6 for name, (key, _, _) in MARKS.items()}
-    found = {name: value for name, value in found.items() if np.isfinite(value)}
     ours = found["chainrule"]
-    ax.plot([ours, max(found.values())], [y, y], color="#cccccc", linewidth=2.5, zorder=1,
-            solid_capstyle="round")  # fmt: skip
+    ax.plot([np.nanmin([*found.values()]), np.nanmax([*found.values()])], [y, y],
+            color="#d4d4d4", linewidth=2.5, zorder=1, solid_capstyle="round")  # fmt: skip
     told = tables.fractions(entry, times, cores)
     if cores in told:
         ax.plot(told[cores]["bound"] * 1e6, y, "|", color=look.ink_of(ax), markersize=15,
                 markeredgewidth=1.4, zorder=2)  # fmt: skip
-    labels = [(value, name) for name, value in found.items()]
-    for value, name in labels:
-        _, color, marker = MARKS[name]
-        ax.plot(value, y, marker, color=color, markersize=9, markeredgecolor="white",
+    for name, (_, color, marker) in MARKS.items():
+        ax.plot(found[name], y, marker, color=color, markersize=9, markeredgecolor="white",
                 markeredgewidth=0.8, zorder=4 if name == "chainrule" else 3)  # fmt: skip
-    write_ratios(ax, y, sorted(labels), ours)
+    ax.annotate(tables.micro(ours * 1e-6) + " µs", (ours, y), (0, -8), textcoords="offset points",
+                ha="center", va="top", fontsize=9, color=look.BLUE, fontweight="bold")  # fmt: skip
 
 
-def write_ratios(ax: Axes, y: int, labels: list[tuple[float, str]], ours: float) -> None:
-    """Write our time below our mark and the peers' ratios above theirs, moved until legible."""
-    color = MARKS["chainrule"][1]
-    text = tables.micro(ours * 1e-6) + " µs"
-    ax.annotate(text, (ours, y), (0, -8), textcoords="offset points", ha="center", va="top",
-                fontsize=9, color=color, fontweight="bold")  # fmt: skip
-    last = -np.inf
-    for value, name in labels:
-        if name == "chainrule":
-            continue
-        last = max(np.log10(value), last + 0.3)  # decades that a number needs
-        ax.annotate(tables.times_as(value / ours), (10**last, y), (0, 7),
-                    textcoords="offset points", ha="center", va="bottom", fontsize=9,
-                    color=darker(MARKS[name][1]))  # fmt: skip
+def draw_ratios(ax: Axes, entries: dict[int, dict[str, Any]]) -> None:
+    """Write a column for each peer: how many times as long as chainrule it takes."""
+    ax.set_axis_off()
+    peers = [name for name in MARKS if name != "chainrule"]
+    ax.set_xlim(0, len(peers))
+    for x, name in enumerate(peers, 1):
+        key, color, _ = MARKS[name]
+        style = {"ha": "right", "fontsize": 10, "color": darker(color)}
+        ax.annotate(name, (x, 1), (0, 8), ax.get_xaxis_transform(), "offset points",
+                    va="bottom", **style)  # fmt: skip
+        for y, entry in entries.items():
+            times = tables.medians(entry)
+            ratio = tables.best_of(times, key) / times.get("native auto", np.nan)
+            ax.text(x, y, tables.times_as(ratio), va="center", **style)
+    ax.annotate("times as long as chainrule", (1, 0), (0, -19), "axes fraction", "offset points",
+                ha="right", va="top", fontsize=10, color=look.ink_of(ax))  # fmt: skip
 
 
 def darker(color: str) -> tuple[float, ...]:
@@ -132,6 +135,11 @@ def draw_scaling(curves: dict[str, Any], machine: dict[str, Any]) -> Figure:
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.04, hspace=0.04)
     for ax, (name, curve) in zip(figure.subplots(2, 2).flat, curves.items(), strict=False):
         draw_curve(look.prepare(ax), name, curve)
+    ink = look.ink_of(figure.axes[0])
+    figure.suptitle(
+        "Cost against work: one thread, float32; lines where arithmetic dominates (full marks)",
+        fontsize=11, color=ink,
+    )  # fmt: skip
     return figure
 
 
@@ -148,22 +156,15 @@ def draw_curve(ax: Axes, name: str, curve: dict[str, Any]) -> None:
                 color=look.BLUE, markerfacecolor=face, markersize=6.5, zorder=3)  # fmt: skip
     if not fit:
         return
-    make = CURVES[name][0]
-    x = np.unique(np.geomspace(fit["from"], fit["to"], 60).round().astype(int))
-    work = [work_of(name, make(int(value))) for value in x]
-    law = fit["factor"] * np.power(work, fit["slope"], dtype=float) * 1e3
-    ax.plot(x, law, color=look.VERMILLION, linewidth=1.6, zorder=2)
+    chosen = [each for each in points if each["arithmetic"]]
+    law = [fit["factor"] * each["work"] ** fit["slope"] * 1e3 for each in chosen]
+    ax.plot([each["value"] for each in chosen], law, color=look.VERMILLION, linewidth=1.6, zorder=2)
     ax.text(0.05, 0.93, f"slope {fit['slope']:.2f}", transform=ax.transAxes, va="top",
             fontsize=13, color=look.VERMILLION)  # fmt: skip
-    over = "" if name != "width" else " (work grows with the square of the width)"
-    ax.text(0.05, 0.84, f"over {fit['decades']:.1f} decades of work{over}", va="top",
-            transform=ax.transAxes, fontsize=9, color=look.ink_of(ax))  # fmt: skip
+    what = "width²" if name == "width" else "work"
+    ax.text(0.05, 0.84, f"over {fit['decades']:.1f} decades of {what}", va="top",
+            transform=ax.transAxes, fontsize=9.5, color=look.ink_of(ax))  # fmt: skip
     look.write_title(ax, f"{name.capitalize()}: {network_name(name, curve['case'])}")
-
-
-def work_of(name: str, case: Case) -> int:
-    """Return the operations of a step, or of an epoch for rows."""
-    return case.flops * (case.batches if name == "rows" else 1)
 
 
 def network_name(name: str, case: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.cases import Case, Run
@@ -80,9 +79,7 @@ class Workers(dict[str, Worker]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, *reason: object) -> None:
         for worker in self.values():
             worker.close()
 

@@ -6,7 +6,8 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.cases import MOMENTUM, RATES, Case, Run, estimator_targets, make_data
-from chainrule import SGD, Adam, Network, train as train_network
+from chainrule import SGD, Adam, Network
+from chainrule import train as train_network
 
 
 def make_network(case: Case, seed: int = 0) -> Network:
@@ -50,7 +51,8 @@ def predict(case: Case, estimator: bool) -> tuple[Run, None]:
         from chainrule import MLPClassifier, MLPRegressor
 
         kind = MLPClassifier if case.loss.endswith("cross_entropy") else MLPRegressor
-        model = kind(hidden_layer_sizes=case.sizes[1:-1], tol=1.0).fit(X, estimator_targets(case, Y))
+        model = kind(hidden_layer_sizes=case.sizes[1:-1], tol=1.0)
+        model.fit(X, estimator_targets(case, Y))
     row = X[:1]
 
     def run(calls: int) -> tuple[float, int]:
