@@ -34,7 +34,9 @@ def main(trainings: int, epochs: int) -> dict[str, Any]:
         return {"skipped": "this chainrule has no fit_many"}
     started = perf_counter()
     networks = [
-        chainrule.Network([2, 2, 2], "sigmoid", output_activation="sigmoid", seed=seed)
+        chainrule.Network(
+            [2, 2, 2], ["sigmoid", "sigmoid"], initializers="uniform", seed=seed, dtype="float32"
+        )
         for seed in range(trainings)
     ]
     made = perf_counter()

@@ -52,8 +52,8 @@ class Worker:
 
     def close(self) -> None:
         """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
+        with self.process:
+            self.process.stdin.close()
 
     def _ask(self, **request: Any) -> Any:
         try:

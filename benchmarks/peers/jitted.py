@@ -43,8 +43,8 @@ def update(case: Case, state: Any, grads: Params) -> Any:
         return tree(jnp.add, params, m), m, v, t
     m = tree(lambda m, g: BETA1 * m + (1 - BETA1) * g, m, grads)
     v = tree(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, v, grads)
-    pace = rate * jnp.sqrt(1 - BETA2**t) / (1 - BETA1**t)
-    params = tree(lambda p, m, v: p - pace * m / (jnp.sqrt(v) + EPSILON), params, m, v)
+    pace, root = rate / (1 - BETA1**t), jnp.sqrt(1 - BETA2**t)
+    params = tree(lambda p, m, v: p - pace * m / (jnp.sqrt(v) / root + EPSILON), params, m, v)
     return params, m, v, t
 
 
