@@ -80,7 +80,7 @@ def measure_all(options: argparse.Namespace, arguments: Sequence[str]) -> dict[s
         "command": shlex.join(["python", "-m", "benchmarks", *arguments]),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "quick": options.quick,
-        "settings": vars(settings).copy(),
+        "settings": {k: v for k, v in vars(settings).items() if k != "started"},
         "machine": machine.describe(),
         "load_before": load,
         "parts": run_parts(options.only, peers, settings),

@@ -15,7 +15,7 @@ from typing import Any
 
 from benchmarks.cases import NETWORKS, Case, thread_counts
 from benchmarks.settings import Settings
-from benchmarks.workers import ROOT
+from benchmarks.workers import ROOT, PeerError
 
 #: What is said of each -> peer and variant. NumPy trains nothing: it is what all the others need.
 FRESH: dict[str, tuple[str, dict[str, Any]]] = {
@@ -39,15 +39,20 @@ IMPORTS = {
 def run(peers: list[str], settings: Settings) -> dict[str, Any]:
     """Measure in turn, a fresh process each time."""
     small, large = NETWORKS[2], NETWORKS[-1]
-    chosen = {name: spec for name, spec in FRESH.items() if spec[0] in peers}
-    result, memory = {name: [] for name in chosen}, {}
+    settings.tell("memory")
+    chosen, memory, errors = {}, {}, {}
+    for name, spec in FRESH.items():
+        if spec[0] in peers:
+            try:
+                memory[name] = fresh(*spec, large)["peak_bytes"]
+                chosen[name] = spec
+            except PeerError as error:
+                errors[name] = str(error)
+    result: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     for turn in range(settings.fresh_rounds):
         settings.tell(f"first result, round {turn + 1}")
         for name, spec in chosen.items():
             result[name].append(fresh(*spec, small))
-    settings.tell("memory")
-    for name, spec in chosen.items():
-        memory[name] = fresh(*spec, large)
     return {
         "case": small.as_json(),
         "memory_case": large.as_json(),
@@ -55,7 +60,8 @@ def run(peers: list[str], settings: Settings) -> dict[str, Any]:
             name: {"seconds": median(each["wall"] for each in rounds), "rounds": rounds}
             for name, rounds in result.items()
         },
-        "peak_bytes": {name: each["peak_bytes"] for name, each in memory.items()},
+        "peak_bytes": memory,
+        "errors": errors,
     }
 
 
@@ -79,6 +85,8 @@ def fresh(peer: str, variant: dict[str, Any], case: Case) -> dict[str, float]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         line = process.stdout.readline()
         wall = perf_counter() - started  # what the process does at its end is not waited for
+    if not line:
+        raise PeerError(f"{peer} ended with status {process.returncode}")
     return {"wall": wall} | json.loads(line)
 
 

@@ -62,7 +62,7 @@ def run(workers: Workers, settings: Settings) -> dict[str, Any]:
         points = [
             Contestant(str(value), "chainrule", make(value), variant=VARIANT) for value in values
         ]
-        measure(workers, points, settings.rounds, min(settings.seconds, 0.1))
+        measure(workers, points, settings.curve_rounds, min(settings.seconds, 0.1))
         results[name] = {
             "case": points[-1].case.as_json(),
             "points": [describe(name, each) for each in points if not each.error],

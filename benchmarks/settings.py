@@ -12,12 +12,13 @@ class Settings:
     """How much to measure; the full run's by default."""
 
     rounds: int = 5
-    seconds: float = 0.2  # of each run in a round
+    seconds: float = 0.15  # of each run in a round
     networks: int = 6  # the first so many
     optimizers: tuple[str, ...] = ("sgd", "adam")
     dtypes: tuple[str, ...] = ("float32", "float64")
-    fresh_rounds: int = 5  # processes started for each figure of a first time
+    fresh_rounds: int = 3  # processes started for each figure of a first time
     points: int = 10  # of a curve of cost
+    curve_rounds: int = 3
     trainings: int = 10_000
     epochs: int = 20_000  # of each of those
     started: float = 0.0
@@ -26,8 +27,8 @@ class Settings:
     def quick(cls) -> Settings:
         """Return less of everything."""
         return cls(
-            rounds=3, seconds=0.03, optimizers=("sgd",), dtypes=("float32",), fresh_rounds=1,
-            points=7, trainings=100, epochs=2_000,
+            rounds=3, seconds=0.02, optimizers=("sgd",), dtypes=("float32",), fresh_rounds=1,
+            points=7, curve_rounds=1, trainings=100, epochs=2_000,
         )  # fmt: skip
 
     def tell(self, line: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks import tables
 from benchmarks.cases import NETWORKS, Case, is_arithmetic, thread_counts
 from benchmarks.measure import Contestant, measure
 from benchmarks.settings import Settings
@@ -45,11 +46,11 @@ def run(workers: Workers, settings: Settings) -> list[dict[str, Any]]:
                 settings.tell(f"steps: {case.name}, {optimizer}, {dtype}")
                 each = [one for one in contestants(case) if one.peer in workers]
                 measure(workers, each, settings.rounds, settings.seconds)
-                results.append(
-                    {
-                        "case": case.as_json(),
-                        "flops": case.flops,
-                        "contestants": {one.name: one.as_json() for one in each},
-                    }
-                )
+                entry = {
+                    "case": case.as_json(),
+                    "flops": case.flops,
+                    "contestants": {one.name: one.as_json() for one in each},
+                }
+                shares = tables.fractions(entry, tables.medians(entry), max(thread_counts()))
+                results.append(entry | {"by_threads": shares})
     return results

@@ -83,9 +83,9 @@ def fractions(
     """Return by number of threads: the arithmetic bound in seconds, and our share of the rate."""
     told = {}
     for n in sorted({1, cores}):
-        if f"rate {n}" in times:
+        if {f"rate {n}", f"native {n}"} <= set(times):
             least = entry["flops"] * times[f"rate {n}"]
-            told[n] = {"bound": least, "share": least / times.get(f"native {n}", NAN)}
+            told[n] = {"bound": least, "share": least / times[f"native {n}"]}
     return told
 
 
@@ -139,6 +139,8 @@ def first(part: dict[str, Any], machine: dict[str, Any]) -> Iterator[str]:
     yield f"most memory on {part['memory_case']['name']}, MB: all of the process, nothing taken off"
     for name, each in part["first_result"].items():
         yield f"  {name:<26}{each['seconds']:>7.2f}{part['peak_bytes'][name] / 1e6:>8.0f}"
+    for name, error in part["errors"].items():
+        yield f"  {name}: {error}"
     yield "Imports, s of a fresh process"
     for name, each in part["imports"].items():
         yield f"  {name:<36}{each['median']:>7.2f}"
@@ -178,4 +180,4 @@ def times_as(ratio: float) -> str:
     """Return a ratio with two digits, or whole."""
     if ratio != ratio:
         return "–"
-    return f"{ratio:,.0f}×" if ratio >= 9.95 else f"{ratio:.1f}×"
+    return f"{ratio:,.{0 if ratio >= 9.95 else 1 if ratio >= 0.95 else 2}f}×"

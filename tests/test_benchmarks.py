@@ -92,15 +92,17 @@ def test_data_fits_its_network_and_is_the_same_everywhere(case, dtype):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("case", cases.NETWORKS, ids=lambda case: case.name)
-def test_the_jitted_network_learns_what_ours_learns(case, optimizer):
+@pytest.mark.parametrize("k", [1, 4, 5])  # one for each loss
+def test_the_jitted_network_learns_what_ours_learns(k, optimizer):
     """Same first weights, same batches: the same weights after two epochs."""
     if find_spec("jax") is None:
         pytest.skip("JAX is not installed")
     from benchmarks.peers import jitted, ours
 
-    sizes = tuple(min(size, 7) for size in case.sizes)
-    case = case.of(sizes=sizes, optimizer=optimizer, dtype="float64", batch=4, batches=2)
+    sizes = tuple(min(size, 7) for size in cases.NETWORKS[k].sizes)
+    case = cases.NETWORKS[k].of(
+        sizes=sizes, optimizer=optimizer, dtype="float64", batch=4, batches=2
+    )
     jitted.jax.config.update("jax_enable_x64", True)
     X, Y = cases.make_data(case)
     net = chainrule.Network(
