@@ -25,18 +25,18 @@ def of_rows(rows: int) -> Case:
 
 
 def of_width(width: int) -> Case:
-    """Return four layers of one width, batches of 256."""
-    return relu("width", (width,) * 4, 256, 2)
+    """Return four layers of one width, batches of 256; an epoch long enough to be mostly steps."""
+    return relu("width", (width,) * 4, 256, max(1, min(64, 1024 // width)))
 
 
 def of_depth(depth: int) -> Case:
     """Return so many layers 64 wide, batches of 256."""
-    return relu("depth", (64,) * (depth + 1), 256, 1)
+    return relu("depth", (64,) * (depth + 1), 256, max(1, 64 // depth))
 
 
 def of_batch(batch: int) -> Case:
     """Return 20-64-64-1 with batches of so many rows."""
-    return relu("batch", (20, 64, 64, 1), batch, 2)
+    return relu("batch", (20, 64, 64, 1), batch, max(1, 65_536 // batch))
 
 
 def relu(name: str, sizes: tuple[int, ...], batch: int, batches: int) -> Case:
