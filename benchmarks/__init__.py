@@ -1,0 +1,1 @@
+"""Benchmarks: chainrule beside scikit-learn, PyTorch and JAX. Run `python -m benchmarks`."""
