@@ -11,7 +11,9 @@ namespace {
 // Call f with the training that fits the job.
 template <class T, class F> auto with_training_of(Job &job, const F &f) {
   if (job.wide || !Tiny<T, 0>::fits(job)) return f(Training<T, Wide<T>>(job), T(0));
-  if (Tiny<T, 0>::chunk(job) == LANES<T>) return f(Training<T, Tiny<T, LANES<T>>>(job), T(0));
+  const i64 vectors = Tiny<T, 0>::chunk(job) / LANES<T>;
+  if (vectors == 1) return f(Training<T, Tiny<T, LANES<T>>>(job), T(0));
+  if (vectors == 2) return f(Training<T, Tiny<T, 2 * LANES<T>>>(job), T(0));
   return f(Training<T, Tiny<T, 0>>(job), T(0));
 }
 template <class F> auto with_training(Job &job, const F &f) {

@@ -14,8 +14,8 @@ template <class T> struct TinyLevel {
   T *fed, *mask;                          // and where something drops out
 };
 
-// FIXED: how many rows at a time, where that is known when compiling, or 0. One vector is the case
-// that matters: no loop over rows is left then.
+// FIXED: how many rows at a time, where that is known when compiling, or 0. One vector and two are the
+// cases that matter: no loop over rows is left then.
 template <class T, i64 FIXED> struct Tiny {
   typedef typename Vector<T>::type V;
   typedef typename Vector<T>::loose Loose;
