@@ -67,7 +67,7 @@ def _declare(calls: Any) -> None:
         ("cost_and_gradient", real, job),
         ("evaluate", real, job, pointer),
         ("predict", whole, pointer, whole, whole, pointer, pointer, whole, pointer),
-        ("pull_back", whole, pointer, whole, whole, whole, pointer, pointer, pointer),
+        ("pull_back", whole, pointer, whole, whole, whole, pointer, pointer, whole, pointer),
         ("apply", None, whole, whole, whole, pointer, pointer, whole),
     ):
         call = getattr(calls, f"chainrule_{name}")

@@ -42,10 +42,11 @@ i64 predict(const Net &net, i64 rows, i64 threads, const void *X, void *outputs,
                       (double *)mirrored);
 }
 i64 pull_back(const Net &net, i64 rows, i64 each, i64 threads, const void *X, const void *G,
-              void *D) {
+              i64 at_z, void *D) {
   if (net.width == 4)
-    return pull_back_rows(net, rows, each, threads, (const float *)X, (const float *)G, (float *)D);
-  return pull_back_rows(net, rows, each, threads, (const double *)X, (const double *)G,
+    return pull_back_rows(net, rows, each, threads, (const float *)X, (const float *)G, at_z,
+                          (float *)D);
+  return pull_back_rows(net, rows, each, threads, (const double *)X, (const double *)G, at_z,
                         (double *)D);
 }
 

@@ -10,6 +10,6 @@ struct Kernels {
   i64 (*predict)(const Net &, i64 rows, i64 threads, const void *X, void *outputs, i64 out_row,
                  void *mirrored);
   i64 (*pull_back)(const Net &, i64 rows, i64 each, i64 threads, const void *X, const void *G,
-                   void *D);
+                   i64 at_z, void *D);
   void (*apply)(i64 function, i64 width, const void *x, void *y, i64 n);
 };

@@ -206,16 +206,19 @@ template <class T> struct Passage {
   }
 
   // Run the cotangents g[0] of m rows, `times` for each, back to the inputs; return where they are.
-  const T *backward(i64 m, i64 times) {
+  // With `at_z` they are those of the last layer's z.
+  const T *backward(i64 m, i64 times, bool at_z) {
     const i64 n = m * times;
-    EACH(k, span<T>(net.layers[0].n_in)) start[k] = 0;
     T *from = g[0], *to = g[1];
     for (i64 l = net.n_layers - 1; l >= 0; l--) {
       const Layer &layer = net.layers[l];
       const i64 units = layer.n_out, row = span<T>(units), below = span<T>(layer.n_in);
-      const T *z = repeat(kept[l].z, m, row, times, again[0]);
-      const T *a = repeat(kept[l].a, m, row, times, again[1]);
-      pull_back<T>(layer, block(from, n, units), seen(z, n, units), seen(a, n, units));
+      if (!at_z) {
+        const T *z = repeat(kept[l].z, m, row, times, again[0]);
+        const T *a = repeat(kept[l].a, m, row, times, again[1]);
+        pull_back<T>(layer, block(from, n, units), seen(z, n, units), seen(a, n, units));
+      }
+      at_z = false;
       EACH(k, below) start[k] = 0;
       product(n, weights(l, true), from, row, start, to, below);
       T *const other = from;
@@ -287,10 +290,10 @@ static i64 predict_rows(const Net &net, i64 n, i64 threads, const T *X, T *outpu
 }
 
 // Fill D (n, each, inputs) with g · ∂a/∂x for each of the cotangents G (n, each, outputs) of a row;
-// a null G means the unit vectors, for which D is the Jacobian.
+// a null G means the unit vectors, for which D is the Jacobian. With `at_z`, of z in place of a.
 template <class T>
 static i64 pull_back_rows(const Net &net, i64 n, i64 each, i64 threads, const T *X, const T *G,
-                          T *D) {
+                          bool at_z, T *D) {
   const bool there = in_pieces<T>(net, n, each, threads, [&](Passage<T> &p, i64 first, i64 m) {
     const i64 n_in = net.layers[0].n_in, units = p.last().n_out;
     const i64 row = span<T>(units), most = p.cotangents_at_once(each);
@@ -301,7 +304,7 @@ static i64 pull_back_rows(const Net &net, i64 n, i64 each, i64 threads, const T 
         const i64 which = j + i % times, at = (first + i / times) * each + which;
         EACH(k, row) p.g[0][i * row + k] = k >= units ? T(0) : G ? G[at * units + k] : T(k == which);
       }
-      const T *d = p.backward(m, times);
+      const T *d = p.backward(m, times, at_z);
       EACH(i, m * times) {
         const i64 at = (first + i / times) * each + j + i % times;
         EACH(k, n_in) D[at * n_in + k] = d[i * span<T>(n_in) + k];

@@ -103,17 +103,25 @@ class Passage:
         )
         return out if outcome == FINE else None
 
-    def pull_back(self, X: Array, G: Array | None) -> Array | None:
+    def pull_back(self, X: Array, G: Array | None, at_z: bool = False) -> Array | None:
         """Return Σₖ gₖ ∂aₖ/∂x (n, each, inputs) for the cotangents G (n, each, outputs) of rows X.
 
-        Without G it is the Jacobian (n, outputs, inputs). Both are contiguous, of this dtype, and
-        finite; None is returned where memory is short.
+        Without G it is the Jacobian (n, outputs, inputs); with `at_z` it is of z, not a = σ(z), of
+        the output layer. X is as `predict` takes it; None is returned where memory is short.
         """
         n, each = len(X), self.outputs if G is None else G.shape[1]
         out = np.empty((n, each, self.inputs), self.dtype)
-        cotangents = None if G is None else address(G)
-        threads = self._threads(n * each, None) if n * each * self.cost >= THREADS_PAY else 1
-        outcome = self._pull_back(self._at, n, each, threads, address(X), cotangents, address(out))
+        G = None if G is None else np.ascontiguousarray(G, self.dtype)
+        outcome = self._pull_back(
+            self._at,
+            n,
+            each,
+            self._threads(n * each, None) if n * each * self.cost >= THREADS_PAY else 1,
+            address(X),
+            None if G is None else address(G),
+            at_z,
+            address(out),
+        )
         return out if outcome == FINE else None
 
     def _threads(self, n: int, most: int | None) -> int:
@@ -167,8 +175,10 @@ def _common_dtype(parameters: Sequence[Any]) -> np.dtype[Any]:
     if len(arrays) < len(parameters) or not arrays or len(dtypes) > 1:
         raise ValueError("the parameters are not contiguous arrays of one dtype")
     weights, biases = arrays[::2], arrays[1::2]
-    chain = all(W.ndim == 2 and b.shape == W.shape[1:] for W, b in zip(weights, biases, strict=True))
-    if not chain or any(V.shape[1] != W.shape[0] for V, W in zip(weights, weights[1:], strict=False)):
+    wide = [W.shape[1] if W.ndim == 2 else -1 for W in weights]
+    if [b.shape for b in biases] != [(n,) for n in wide] or wide[:-1] != [
+        W.shape[0] for W in weights[1:]
+    ]:
         raise ValueError("the shapes of the parameters do not fit each other")
     dtype = dtypes.pop()
     if dtype not in (np.float32, np.float64):
