@@ -213,8 +213,11 @@ class Network:
 
     def _passage(self) -> Passage | None:
         """Return the way through these layers in compiled code, where there is one."""
+        return self._passages.of(self.layers, self._new_passage)
+
+    def _new_passage(self) -> Passage:
         parameters = [p for layer in self.layers for p in (layer.W, layer.b)]
-        return self._passages.of(parameters, [layer.activation for layer in self.layers])
+        return Passage(parameters, [layer.activation for layer in self.layers])
 
     def jacobian(self, X: Any) -> Array:
         """Return J (n, outputs, inputs), J[i, k, j] = ∂A[L][i, k] / ∂X[i, j].

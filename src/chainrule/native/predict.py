@@ -1,16 +1,17 @@
 """Prediction in compiled code: rows forward, and cotangents back, with the weights where they lie.
 
 A `Passage` is layers as the library reads them. It holds no copy of a weight, so what is written
-into the arrays counts at once; `Passages` knows a passage again by its very arrays, so one that was
-put in another's place counts too. Where a passage cannot serve, it is None, and NumPy does it.
+into the arrays counts at once; `Passages` knows it again by the very parts it was made of, so one
+that was put in another's place counts too. Where it cannot serve, it is None, and NumPy does it.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
@@ -74,21 +75,16 @@ class Passage:
     def predict(self, X: Any, mirrored: bool = False, threads: int | None = None) -> Array | None:
         """Return the outputs (n, outputs) for X (n, inputs); None for what NumPy is to handle.
 
-        `mirrored` puts σ(−z) of a sigmoid's units before their σ(z): (n, 2 · outputs). None is
-        returned for an X of another kind, shape or dtype, and where any number is not finite.
+        `mirrored` puts σ(−z) before a single output σ(z): (n, 2). None is returned for an X of
+        another kind, shape or dtype, and where any number is not finite.
         """
-        if (
-            type(X) is not np.ndarray
-            or X.dtype != self.dtype
-            or X.ndim != 2
-            or not X.flags.c_contiguous
-            or not X.flags.aligned
-        ):
+        if type(X) is not np.ndarray or X.dtype != self.dtype or X.ndim != 2 or not _plain(X):
             return None
         n, columns = X.shape
+        units = self.outputs
+        mirrored = mirrored and units == 1
         if columns != self.inputs or n == 0 or (mirrored and not self.mirrors):
             return None
-        units = self.outputs
         row = 2 * units if mirrored else units
         out = np.empty((n, row), self.dtype)
         at = address(out)
@@ -132,40 +128,36 @@ class Passages:
     """The passage of one owner's layers, made anew when they are others."""
 
     def __init__(self) -> None:
-        self.last: tuple[list[Any], list[Any], Passage | None] | None = None
+        self.last: tuple[list[Any], Passage | None] = [], None
 
-    def of(self, parameters: list[Any], activations: list[Any]) -> Passage | None:
-        """Return the passage of these layers; None where there is none, or none is wanted."""
+    def of(self, parts: Sequence[Any], make: Callable[[], Passage]) -> Passage | None:
+        """Return the passage made of these very parts; None where there is none, or not wanted."""
         if os.environ.get("CHAINRULE_ENGINE") == "reference":
             return None
-        last = self.last
-        if last is None or not (_same(last[0], parameters) and _same(last[1], activations)):
-            last = self.last = (parameters, activations, _try(parameters, activations))
-        return last[2]
-
-
-def _same(one: list[Any], other: list[Any]) -> bool:
-    return len(one) == len(other) and all(map(_is, one, other))
-
-
-def _is(one: Any, other: Any) -> bool:
-    return one is other
-
-
-def _try(parameters: list[Any], activations: list[Any]) -> Passage | None:
-    try:
-        return Passage(parameters, activations)
-    except ValueError:
-        return None
+        known, passage = self.last
+        if len(known) != len(parts) or not all(map(is_, known, parts)):
+            try:
+                passage = make()
+            except ValueError:  # a formula of the user's own, or no library
+                passage = None
+            self.last = list(parts), passage
+        return passage
 
 
 def address(array: Any) -> int:
-    """Return where the array's first number lies."""
-    return int(array.__array_interface__["data"][0])
+    """Return where the array's first number lies, by the shortest way there is."""
+    try:
+        return addressof(_from_buffer(array))
+    except (TypeError, ValueError):  # not to be written to, or empty
+        return int(array.__array_interface__["data"][0])
+
+
+_from_buffer, addressof = ctypes.c_char.from_buffer, ctypes.addressof
 
 
 def _plain(array: NDArray[Any]) -> bool:
-    return array.flags.c_contiguous and array.flags.aligned
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
 
 
 def _common_dtype(parameters: Sequence[Any]) -> np.dtype[Any]:
