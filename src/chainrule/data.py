@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, is_whole
 from chainrule.losses import Loss
 from chainrule.randomness import VALIDATION_ROWS, row_order
 
@@ -256,3 +256,25 @@ def split(n: int, fraction: float, seed: int) -> tuple[Rows, Rows]:
         )
     order = row_order(seed, VALIDATION_ROWS, n)
     return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def check_dtype(dtype: Any) -> np.dtype[Any]:
+    """Return float32 or float64 as a NumPy dtype; raise ValueError for another."""
+    try:
+        known = np.dtype(dtype)
+    except TypeError:
+        known = None
+    if known not in (np.float32, np.float64):
+        raise ValueError(f"dtype={dtype!r} is not supported; expected 'float32' or 'float64'")
+    return known
+
+
+def check_sizes(sizes: Sequence[int]) -> list[int]:
+    """Return the sizes of a network as plain numbers; raise ValueError where they make none."""
+    whole = list(sizes) if isinstance(sizes, Iterable) else []
+    if len(whole) < 2 or not all(is_whole(size, 1) for size in whole):
+        raise ValueError(
+            f"sizes={sizes!r} is no network; expected whole numbers >= 1 for inputs, hidden"
+            " layers if any, and outputs, such as [2, 3, 1]"
+        )
+    return [int(size) for size in whole]

@@ -15,8 +15,7 @@ textbook numbers layers from 1 and writes a sample as a column; this is the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -24,85 +23,17 @@ import numpy as np
 
 from chainrule.activations import Activation, get_activation
 from chainrule.arrays import Array, aligned_zeros, is_whole, refuse_beyond_memory
-from chainrule.data import as_matrix, as_weights, check_targets
+from chainrule.data import as_matrix, as_weights, check_dtype, check_sizes, check_targets
 from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
+from chainrule.native.predict import Passage, Passages
 from chainrule.penalties import Penalty
+from chainrule.trace import Dense as Dense
+from chainrule.trace import Gradients as Gradients
+from chainrule.trace import Trace as Trace
+from chainrule.trace import norm as norm
 
 NO_PENALTY = Penalty()
-
-
-@dataclass(frozen=True, repr=False)
-class Dense:
-    """A fully connected layer: W (n_in, n_out) and b (n_out,), views into the flat vector."""
-
-    W: Array
-    b: Array
-    activation: Activation
-
-    def __repr__(self) -> str:
-        n_in, n_out = self.W.shape
-        return f"Dense({n_in} → {n_out}, {self.activation.name})"
-
-
-@dataclass(repr=False)
-class Trace:
-    """What a pass forward leaves behind: A has L + 1 entries, Z has L, each (n, units).
-
-    `masks[l]` multiplies what layer l is fed, A[l]; None means that nothing drops out.
-    """
-
-    A: list[Any]
-    Z: list[Array] = field(default_factory=list)
-    masks: Sequence[Array | None] = ()
-
-    def drop(self, l: int, values: Any) -> Any:
-        """Return `values` (n, units of A[l]) with those that drop out before layer l at zero."""
-        mask = self.masks[l] if self.masks else None
-        return values if mask is None else values * mask
-
-    def fed(self, l: int) -> Any:
-        """Return what layer l was fed: A[l], less what dropped out."""
-        return self.drop(l, self.A[l])
-
-    def __repr__(self) -> str:
-        n, L = self.A[0].shape[0], len(self.Z)
-        return f"Trace({n} rows; A[0] … A[{L}] of {_widths(self.A)} units)"
-
-
-@dataclass(repr=False)
-class Gradients:
-    """What a pass back leaves behind: δ (n, units), dW and db per layer, and dX (n, inputs).
-
-    dW and db are views into `flat`, which is laid out as `Network.theta`.
-    """
-
-    flat: Array
-    dW: list[Array]
-    db: list[Array]
-    delta: list[Array]
-    dX: Array | None = None
-
-    def layer_norms(self) -> list[float]:
-        """Return the Euclidean norm of each layer's gradient, weights and biases together."""
-        pairs = zip(self.dW, self.db, strict=True)
-        return [float(np.hypot(norm(dW), norm(db))) for dW, db in pairs]
-
-    def __repr__(self) -> str:
-        return (
-            f"Gradients(δ of {_widths(self.delta)} units; {self.flat.size} derivatives, norm"
-            f" {np.linalg.norm(self.flat):.4g})"
-        )
-
-
-def norm(values: Array) -> float:
-    """Return the Euclidean norm, added up in float64: the square of 1e20 has no float32."""
-    flat = values.ravel().astype(np.float64, copy=False)
-    return float(np.sqrt(flat @ flat))
-
-
-def _widths(values: Sequence[Any]) -> str:
-    return ", ".join(str(each.shape[1]) for each in values)
 
 
 def propagate(layers: Sequence[Dense], X: Any, masks: Sequence[Array | None] = ()) -> Trace:
@@ -174,6 +105,13 @@ def add_penalty(layers: Sequence[Dense], penalty: Penalty, n: float, into: Gradi
             db += penalty.gradient(layer.b, n)
 
 
+def pull_back(layers: Sequence[Dense], trace: Trace, G: Array) -> Array:
+    """Return Σₖ gₖ ∂aₖ/∂x (n, inputs), for the cotangents G (n, outputs) of the rows' outputs."""
+    for l in reversed(range(len(layers))):
+        G = layers[l].activation.pullback(G, trace.Z[l], trace.A[l + 1]) @ layers[l].W.T
+    return G
+
+
 class Network:
     """A fully connected network: sizes, activations, and one flat vector of parameters.
 
@@ -214,7 +152,7 @@ class Network:
         seed: int | np.random.Generator = 0,
         dtype: Any = "float64",
     ) -> None:
-        self.sizes = _check_sizes(sizes)
+        self.sizes = check_sizes(sizes)
         depth = len(self.sizes) - 1
         if isinstance(activations, (str, Activation)):
             activations = [activations] * (depth - 1) + [output_activation]
@@ -227,13 +165,13 @@ class Network:
                     f" input, for sizes {self.sizes}"
                 )
         self.activations = [get_activation(each) for each in activations]
-        self.dtype = _check_dtype(dtype)
+        self.dtype = check_dtype(dtype)
         if not (is_whole(seed) or isinstance(seed, np.random.Generator)):
             raise ValueError(f"seed={seed!r} must be a whole number >= 0, or a NumPy Generator")
         drawn = 2 * parameter_count(self.sizes)  # first weights are drawn in float64, then copied
         refuse_beyond_memory(drawn, np.dtype(np.float64), f"a network of {self.sizes}")
         self.theta = aligned_zeros(parameter_count(self.sizes), self.dtype)
-        self.layers = self._view(self.theta)
+        self.layers, self._passages = self._view(self.theta), Passages()
         rng = np.random.default_rng(seed)
         for layer, initializer in zip(self.layers, initializers, strict=True):
             draw = get_initializer(initializer, layer.activation)
@@ -266,7 +204,67 @@ class Network:
 
     def predict(self, X: Any) -> Array:
         """Return the output A[L] (n, outputs) for the rows of X (n, inputs)."""
-        return np.asarray(self.forward(X).A[-1])
+        passage = self._passage()
+        outputs = passage.predict(X) if passage else None
+        if outputs is None:
+            X = as_matrix(X, "X", self.dtype, self.sizes[0])
+            outputs = passage.predict(X) if passage else None
+        return np.asarray(propagate(self.layers, X).A[-1]) if outputs is None else outputs
+
+    def _passage(self) -> Passage | None:
+        """Return the way through these layers in compiled code, where there is one."""
+        return self._passages.of(self.layers, self._new_passage)
+
+    def _new_passage(self) -> Passage:
+        parameters = [p for layer in self.layers for p in (layer.W, layer.b)]
+        return Passage(parameters, [layer.activation for layer in self.layers])
+
+    def jacobian(self, X: Any) -> Array:
+        """Return J (n, outputs, inputs), J[i, k, j] = ∂A[L][i, k] / ∂X[i, j].
+
+        It is BP2 carried on to the inputs, once for each output. Raises ValueError for an X that
+        is not (n, inputs), is sparse, or holds what is no finite number.
+
+        >>> net = Network([2, 1], ["tanh"], seed=0)
+        >>> J = net.jacobian([[0.0, 0.0], [1.0, 2.0]])
+        >>> J.shape, bool((J[0, 0] == net.W[0][:, 0]).all())  # tanh′(0) = 1
+        ((2, 1, 2), True)
+        """
+        X = self._dense(X)
+        passage = self._passage()
+        J = passage.pull_back(X, None) if passage else None
+        if J is not None:
+            return J
+        trace, units = propagate(self.layers, X), np.eye(self.sizes[-1], dtype=self.dtype)
+        columns = [pull_back(self.layers, trace, np.tile(e, (len(X), 1))) for e in units]
+        return np.stack(columns, axis=1)
+
+    def input_gradient(
+        self, X: Any, Y: Any, loss: str | Loss = "squared_error", *, weights: Any = None
+    ) -> Array:
+        """Return ∂C/∂X (n, inputs), which is `backward(forward(X), Y, loss).dX`, and nothing else.
+
+        Raises ValueError as `backward` does, and for a sparse X.
+
+        >>> net = Network([2, 3, 1], seed=0)
+        >>> net.input_gradient([[1.0, 2.0]], [[0.0]]).shape
+        (1, 2)
+        """
+        X, loss, passage = self._dense(X), get_loss(loss), self._passage()
+        A = passage.predict(X) if passage else None
+        if passage is None or A is None:
+            return np.asarray(self.backward(self.forward(X), Y, loss, weights=weights).dX)
+        Y, share, _ = self._targets(len(X), Y, loss, weights)
+        at_z = loss.pairs_with(self.layers[-1].activation)
+        g = A - loss.target(Y) if at_z else loss.gradient(A, loss.target(Y))
+        dX = passage.pull_back(X, (g * share)[:, None], at_z)
+        return np.asarray(dX)[:, 0]
+
+    def _dense(self, X: Any) -> Array:
+        X = as_matrix(X, "X", self.dtype, self.sizes[0])
+        if not isinstance(X, np.ndarray):
+            raise ValueError("X is a sparse matrix; expected a dense array: X.toarray()")
+        return X
 
     def cost(
         self,
@@ -330,6 +328,9 @@ class Network:
         if shapes != [(n, size) for size in self.sizes[1:]]:
             raise ValueError(f"the trace has Z of shapes {shapes}; expected one of this network,"
                              f" {self.sizes}: trace = network.forward(X)")  # fmt: skip
+        return self._targets(n, Y, loss, weights)
+
+    def _targets(self, n: int, Y: Any, loss: Loss, weights: Any) -> tuple[Array, Array, float]:
         Y = as_matrix(Y, "Y", self.dtype, self.sizes[-1])
         if Y.shape[0] != n:
             raise ValueError(f"Y has {Y.shape[0]} rows; expected {n}, as X has")
@@ -362,23 +363,3 @@ def _rebuild(sizes: list[int], activations: list[Activation], theta: Array) -> N
     net = Network(sizes, activations, initializers="zeros", dtype=theta.dtype)
     net.theta[:] = theta
     return net
-
-
-def _check_dtype(dtype: Any) -> np.dtype[Any]:
-    try:
-        known = np.dtype(dtype)
-    except TypeError:
-        known = None
-    if known not in (np.float32, np.float64):
-        raise ValueError(f"dtype={dtype!r} is not supported; expected 'float32' or 'float64'")
-    return known
-
-
-def _check_sizes(sizes: Sequence[int]) -> list[int]:
-    whole = list(sizes) if isinstance(sizes, Iterable) else []
-    if len(whole) < 2 or not all(is_whole(size, 1) for size in whole):
-        raise ValueError(
-            f"sizes={sizes!r} is no network; expected whole numbers >= 1 for inputs, hidden"
-            " layers if any, and outputs, such as [2, 3, 1]"
-        )
-    return [int(size) for size in whole]

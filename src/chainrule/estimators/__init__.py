@@ -14,7 +14,6 @@ from sklearn.metrics import r2_score
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
-from chainrule.activations import get_activation
 from chainrule.arrays import Array
 from chainrule.data import as_numbers, refuse_mixed
 from chainrule.estimators.fitting import MLP, refuse_infinite, store, trains_in_steps
@@ -121,7 +120,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
-        outputs = self._trace(X).A[-1]
+        outputs = self._outputs(X)
         if self._kind == "labels":
             return (outputs > 0.5).astype(int)
         most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
@@ -132,11 +131,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
         Small ones keep their precision, and none is exactly 0.
         """
-        trace = self._trace(X)
-        probability: Array = trace.A[-1]
-        if probability.shape[1] == 1:  # 1 − σ(z) = σ(−z), without cancellation
-            negative = get_activation("sigmoid").value(-trace.Z[-1])
-            probability = np.hstack([negative, probability])
+        probability = self._outputs(X, both=True)
         return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -260,7 +255,7 @@ class MLPRegressor(RegressorMixin, MLP):
 
     def predict(self, X: Any) -> Array:
         """Return the predicted number of each row (n,), or numbers (n, outputs)."""
-        outputs = self._trace(X).A[-1]
+        outputs = self._outputs(X)
         with np.errstate(over="ignore"):
             Y = outputs * self.y_scale_.astype(outputs.dtype) + self.y_mean_.astype(outputs.dtype)
         refuse_infinite(Y)

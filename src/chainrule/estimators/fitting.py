@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -15,7 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
-from chainrule.arrays import Array
+from chainrule.arrays import Array, is_whole
 from chainrule.callbacks import EarlyStopping, OnEpoch, check_callbacks
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
@@ -23,8 +24,12 @@ from chainrule.estimators.parameters import Parameter, check_parameters, hidden_
 from chainrule.history import History, Record
 from chainrule.loop import Loop
 from chainrule.losses import Loss
-from chainrule.network import Dense, Network, Trace, propagate
+from chainrule.native.predict import Passage, Passages
+from chainrule.network import Dense, Network, propagate
 from chainrule.optimizers import LBFGS
+
+FITTED = ("coefs_", "intercepts_", "activations_")
+_passages: WeakKeyDictionary[Any, Passages] = WeakKeyDictionary()  # beside, for it has no pickle
 
 
 def trains_in_steps(estimator: Any) -> bool:
@@ -259,17 +264,46 @@ class MLP(BaseEstimator):
         self.stop_reason_ = history.stop_reason
         self.engine_, self.engine_reason_ = history.engine, history.engine_reason
 
-    def _trace(self, X: Any) -> Trace:
+    def _outputs(self, X: Any, both: bool = False) -> Array:
+        """Return the outputs (n, outputs) for X, all finite, or raise as scikit-learn asks.
+
+        With `both`, where there is one output only, σ(−z) = 1 − σ(z) stands before it, which loses
+        no digits to cancellation.
+        """
+        passage = self._passage()
+        threads = self.n_threads if is_whole(self.n_threads, 1) else None
+        plain = "feature_names_in_" not in self.__dict__  # no names that X would have to bear
+        if passage is not None and plain and self.__dict__.get("n_features_in_") == passage.inputs:
+            outputs = passage.predict(X, both, threads)
+            if outputs is not None:
+                return outputs
         check_is_fitted(self, "coefs_")
         refuse_odd(X, "X")
         with in_one_line():
             X = validate_data(
                 self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
             )
+        outputs = passage.predict(X, both, threads) if passage is not None else None
+        if outputs is not None:
+            return outputs
         with np.errstate(over="ignore", invalid="ignore"):
             trace = propagate(fitted_layers(self), X)
         refuse_infinite(trace.A[-1])
-        return trace
+        if not both or trace.A[-1].shape[1] > 1:
+            return np.asarray(trace.A[-1])
+        return np.hstack([get_activation("sigmoid").value(-trace.Z[-1]), trace.A[-1]])
+
+    def _passage(self) -> Passage | None:
+        """Return the way through the fitted layers in compiled code, where there is one."""
+        fitted = self.__dict__
+        if self.engine == "reference" or not all(name in fitted for name in FITTED):
+            return None
+        coefs, intercepts, activations = (fitted[name] for name in FITTED)
+        if not len(coefs) == len(intercepts) == len(activations):
+            return None
+        passages = _passages.get(self) or _passages.setdefault(self, Passages())
+        sigmas = [get_activation(a) for a in activations]
+        return passages.of([*coefs, *intercepts, *sigmas], lambda: _new_passage(self))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -293,6 +327,12 @@ def fitted_layers(estimator: Any) -> list[Dense]:
     activations: list[str | Activation] = estimator.activations_
     parts = zip(estimator.coefs_, estimator.intercepts_, activations, strict=True)
     return [Dense(W, b, get_activation(a)) for W, b, a in parts]
+
+
+def _new_passage(estimator: Any) -> Passage:
+    layers = fitted_layers(estimator)
+    parameters = [p for layer in layers for p in (layer.W, layer.b)]
+    return Passage(parameters, [layer.activation for layer in layers])
 
 
 def _print_epoch(record: Record) -> None:

@@ -7,6 +7,7 @@
 namespace {
 #include "maths.h"
 #include "loop.h"
+#include "predict.h"
 
 // Call f with the training that fits the job.
 template <class T, class F> auto with_training_of(Job &job, const F &f) {
@@ -39,6 +40,23 @@ double evaluate(Job &job, void *outputs) {
   });
 }
 
+i64 predict(const Net &net, i64 rows, i64 threads, const void *X, void *outputs, i64 out_row,
+            void *mirrored) {
+  if (net.width == 4)
+    return predict_rows(net, rows, threads, (const float *)X, (float *)outputs, out_row,
+                        (float *)mirrored);
+  return predict_rows(net, rows, threads, (const double *)X, (double *)outputs, out_row,
+                      (double *)mirrored);
+}
+i64 pull_back(const Net &net, i64 rows, i64 each, i64 threads, const void *X, const void *G,
+              i64 at_z, void *D) {
+  if (net.width == 4)
+    return pull_back_rows(net, rows, each, threads, (const float *)X, (const float *)G, at_z,
+                          (float *)D);
+  return pull_back_rows(net, rows, each, threads, (const double *)X, (const double *)G, at_z,
+                        (double *)D);
+}
+
 // The functions of maths.h, and one formula made of them, by number: for tests of their accuracy.
 template <class T> void apply_to(i64 function, const T *__restrict x, T *__restrict y, i64 n) {
   switch (function) {
@@ -60,4 +78,5 @@ void apply(i64 function, i64 width, const void *x, void *y, i64 n) {
 }  // namespace
 
 extern const Kernels KERNELS;
-const Kernels KERNELS = {arena_bytes, advance, cost_and_gradient, evaluate, apply};
+const Kernels KERNELS = {arena_bytes, advance, cost_and_gradient, evaluate, predict, pull_back,
+                         apply};

@@ -1,0 +1,14 @@
+// A network as a call of `predict` or `pull_back_rows` is given it; native/predict.py fills it.
+#pragma once
+#include "job.h"
+
+struct Net {
+  i64 width;  // bytes of a number: 4 or 8
+  i64 isa;
+  i64 n_layers;
+  const Layer *layers;
+  const void *const *parameters;  // of each layer W, then b, where the user's arrays are
+};
+
+// What came of it; after anything but FINE the outputs are not to be used.
+enum Outcome { FINE, ODD_INPUTS, ODD_OUTPUTS, NO_MEMORY };
