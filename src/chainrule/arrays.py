@@ -92,7 +92,12 @@ def memory() -> float:
     return min(limits)
 
 
-def refuse_beyond_memory(count: int, dtype: np.dtype[Any], what: object) -> None:
+def refuse_beyond_memory(
+    count: int,
+    dtype: np.dtype[Any],
+    what: object,
+    remedy: str = "take fewer or smaller layers",
+) -> None:
     """Raise MemoryError, before anything is allocated, when `count` numbers cannot fit.
 
     `what` is spelt out for the message only.
@@ -101,5 +106,5 @@ def refuse_beyond_memory(count: int, dtype: np.dtype[Any], what: object) -> None
     if needed > 2**30 and needed > (there := memory()):
         raise MemoryError(
             f"{what} takes {needed / 2**30:,.0f} GiB of memory; there are {there / 2**30:,.0f} GiB:"
-            " take fewer or smaller layers"
+            f" {remedy}"
         )
