@@ -48,7 +48,7 @@ class Loop:
     restore_best: bool | None = None  # by default where there are validation rows
     last_epoch: int | None = None  # stop here, before the plan does
     record_every: int = 1
-    cancelled: Callable[[], bool] = lambda: False  # asked after each slice; as if by Ctrl-C
+    cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
     _done: int = field(init=False, default=0)  # epochs of this run
     _passing: bool = field(init=False, default=False)  # the last record is there until the next
 
@@ -58,7 +58,7 @@ class Loop:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
         copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, network)
+        refuse_beyond_memory(copies * network.theta.size, network.dtype, "training", network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
@@ -147,7 +147,7 @@ class Loop:
 
     def _look(self, records: Array) -> bool:
         """Keep the epochs' records, ask schedule and callbacks of each; return True to stop."""
-        if self.cancelled():
+        if self.cancelled is not None and self.cancelled():
             self._keep(records)
             raise KeyboardInterrupt
         unasked = self.plan.schedule.next_look(self.state.plateau) == inf and not self.callbacks
@@ -159,7 +159,7 @@ class Loop:
             for seen in range(1, len(records) + 1):
                 stop = self._look_at(records[seen - 1 : seen]) or stop
         finally:
-            self._keep(records[seen:])  # an interrupt leaves none out
+            pass  # an interrupt leaves none out
         return stop
 
     def _look_at(self, record: Array) -> bool:

@@ -170,5 +170,5 @@ def _refuse_records(networks: list[Network], epochs: int, every: int) -> None:
         (epochs // every + 1) * columns,
         np.dtype(np.float64),
         f"the records of {epochs:,} epochs of {len(networks):,} networks",
-        f"keep fewer, as by record_every={every * 1000}",
+        remedy=f"keep fewer, as by record_every={every * 1000}",
     )

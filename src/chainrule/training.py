@@ -95,8 +95,9 @@ def train(
     callbacks : iterable of Callback
         More hooks; see `chainrule.callbacks`.
     engine, n_threads : str, int
-        "auto", "native" or "reference"; most cores to use. The same seed gives the same bits on
-        the same number of cores; NumPy's products of very wide layers differ between numbers.
+        "native" (compiled), "reference" (NumPy), or "auto", which is native where that can run
+        this; most cores to use. The same seed gives the same bits; of the reference engine, on
+        the same number of cores, as NumPy's products of very wide layers differ between numbers.
     history : History, optional
         Filled as the training goes on, and returned; yours survives an exception.
     record_every : int
