@@ -159,7 +159,7 @@ class Loop:
             for seen in range(1, len(records) + 1):
                 stop = self._look_at(records[seen - 1 : seen]) or stop
         finally:
-            pass  # an interrupt leaves none out
+            self._keep(records[seen:])  # an interrupt leaves none out
         return stop
 
     def _look_at(self, record: Array) -> bool:
