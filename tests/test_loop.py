@@ -199,6 +199,25 @@ def test_ctrl_c_in_the_middle_loses_no_epoch_that_is_complete():
     assert history.best_epoch == 1 + int(np.argmin(history["loss"]))
 
 
+def test_ctrl_c_among_epochs_of_one_call_leaves_none_out(engine):
+    """A hook that needs no look hears of epochs that are long done."""
+
+    class CtrlC(Callback):
+        def next_look(self):
+            return np.inf
+
+        def on_epoch_end(self, network, history):
+            if history.records[-1]["epoch"] == 3:
+                raise KeyboardInterrupt
+
+    history, options = History(), {"epochs": 9, "engine": engine}
+    with pytest.raises(KeyboardInterrupt):
+        train(start(), *table(), callbacks=[CtrlC()], history=history, **options)
+    assert history["epoch"] == list(range(1, 10))
+    assert history.stop_reason == "interrupted after 9 epochs"
+    assert history.best_epoch == 1 + int(np.argmin(history["loss"]))
+
+
 @settings(max_examples=20, deadline=None)
 @given(every=st.integers(1, 40), epochs=st.integers(1, 30), seen=st.booleans())
 @pytest.mark.parametrize("name", sorted(ENGINES))

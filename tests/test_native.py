@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.activations import ACTIVATIONS, Relu
-from chainrule.engine import ENGINES, Data, Plan, State, choose_engine
+from chainrule.engine import (
+    ENGINES,
+    Data,
+    NoNativeEngine,
+    Plan,
+    State,
+    _warn_once,
+    choose_engine,
+)
 from chainrule.engine.contract import COLUMNS, EPOCH, LOSS, RATE, UPDATES, WORST_ROW
 from chainrule.engine.native import NativeEngine, threads_for
 from chainrule.engine.reference import ReferenceEngine
@@ -32,7 +40,7 @@ from strategies import NAMES, seeds, targets
 
 MODULES = read_modules(HERE.parent)
 STEPPING = sorted(set(OPTIMIZERS) - {"lbfgs"})
-built = pytest.mark.skipif(isinstance(find(), str), reason=str(find()))
+built = pytest.mark.skipif("native" not in ENGINES, reason="there is no native engine")
 SETS = find().instruction_sets if isinstance(find(), Library) else ("base",)
 
 
@@ -469,11 +477,41 @@ def test_what_is_not_built_in_goes_to_the_reference_and_says_so():
     with pytest.raises(ValueError, match="engine='native' cannot run this: Mine is not") as error:
         train(Network([2, 3, 1], Mine()), X, Y, epochs=1, engine="native")
     assert "\n" not in str(error.value)
-    history = train(Network([2, 3, 1]), X, Y, epochs=1, engine="native")
-    assert (history.engine, history.engine_reason) == ("native", "")
-    history = train(Network([2, 3, 1]), X, Y, epochs=1)
-    assert history.engine == "reference"
-    assert "ask for it" in history.engine_reason
+    for name in ("auto", "native"):
+        history = train(Network([2, 3, 1]), X, Y, epochs=1, engine=name)
+        assert (history.engine, history.engine_reason) == ("native", "")
+    history = train(Network([2, 3, 1]), X, Y, epochs=1, engine="reference")
+    assert (history.engine, history.engine_reason) == (
+        "reference",
+        "engine='reference' was asked for",
+    )
+
+
+def test_a_missing_library_is_told_once_with_the_remedy(monkeypatch):
+    """Not for what it could not run anyway, nor where the reference engine is asked for."""
+    monkeypatch.delenv("CHAINRULE_ENGINE", raising=False)
+    monkeypatch.setattr("chainrule.engine.find", lambda: "this installation has no library; do x")
+    _warn_once.cache_clear()
+
+    def histories():
+        return [
+            train(Network([2, 3, 1]), np.ones((4, 2)), np.ones((4, 1)), epochs=1, engine=name)
+            for name in ("reference", "auto", "auto")
+        ]
+
+    with pytest.warns(NoNativeEngine, match="has no library. Install chainrule again") as told:
+        after = histories()
+    assert len(told) == 1
+    assert "\n" not in str(told[0].message)
+    assert told[0].filename == __file__
+    assert [history.engine for history in after] == ["reference"] * 3
+    assert after[1].engine_reason == "this installation has no library; do x"
+    _warn_once.cache_clear()
+    monkeypatch.setenv("CHAINRULE_ENGINE", "reference")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        histories()
+    _warn_once.cache_clear()
 
 
 def test_the_environment_can_force_the_reference(monkeypatch):

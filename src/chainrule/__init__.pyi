@@ -21,6 +21,7 @@ from .losses import Loss as Loss
 from .losses import Poisson as Poisson
 from .losses import Quantile as Quantile
 from .losses import SquaredError as SquaredError
+from .many import fit_many as fit_many
 from .model_file import ModelFileError as ModelFileError
 from .model_file import load_model as load_model
 from .model_file import read_header as read_header

@@ -92,14 +92,20 @@ def memory() -> float:
     return min(limits)
 
 
-def refuse_beyond_memory(count: int, dtype: np.dtype[Any], what: object) -> None:
+def refuse_beyond_memory(
+    count: int,
+    dtype: np.dtype[Any],
+    *what: object,
+    remedy: str = "take fewer or smaller layers",
+) -> None:
     """Raise MemoryError, before anything is allocated, when `count` numbers cannot fit.
 
-    `what` is spelt out for the message only.
+    The words of `what` are spelt out for the message only.
     """
     needed = count * dtype.itemsize
     if needed > 2**30 and needed > (there := memory()):
+        words = " ".join(map(str, what))
         raise MemoryError(
-            f"{what} takes {needed / 2**30:,.0f} GiB of memory; there are {there / 2**30:,.0f} GiB:"
-            " take fewer or smaller layers"
+            f"{words} takes {needed / 2**30:,.0f} GiB of memory; there are"
+            f" {there / 2**30:,.0f} GiB: {remedy}"
         )

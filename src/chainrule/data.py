@@ -51,6 +51,8 @@ def as_numbers(
     values: Any, name: str, dtype: Any, expected: str = "rows of numbers, each of the same length"
 ) -> Array:
     """Return `values` as an array of `dtype`; raise ValueError where one is no number."""
+    if type(values) is np.ndarray and values.dtype == dtype and values.flags.c_contiguous:
+        return values
     try:
         with np.errstate(over="ignore"):  # what is beyond `dtype` is refused as infinite
             return np.asarray(values, dtype=dtype, order="C")
@@ -66,6 +68,8 @@ def refuse_odd(values: Any, name: str, but: str = "") -> None:
     These are masked entries, dates and durations, imaginary parts, and records; those kinds of
     dtype named in `but` may pass.
     """
+    if type(values) is np.ndarray and values.dtype.kind in "fiub":  # nothing odd in it
+        return
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         masked = int(np.ma.getmaskarray(values).sum())
         raise ValueError(

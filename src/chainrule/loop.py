@@ -48,6 +48,7 @@ class Loop:
     restore_best: bool | None = None  # by default where there are validation rows
     last_epoch: int | None = None  # stop here, before the plan does
     record_every: int = 1
+    cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
     _done: int = field(init=False, default=0)  # epochs of this run
     _passing: bool = field(init=False, default=False)  # the last record is there until the next
 
@@ -57,7 +58,7 @@ class Loop:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
         copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, network)
+        refuse_beyond_memory(copies * network.theta.size, network.dtype, "training", network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
@@ -146,6 +147,9 @@ class Loop:
 
     def _look(self, records: Array) -> bool:
         """Keep the epochs' records, ask schedule and callbacks of each; return True to stop."""
+        if self.cancelled is not None and self.cancelled():
+            self._keep(records)
+            raise KeyboardInterrupt
         unasked = self.plan.schedule.next_look(self.state.plateau) == inf and not self.callbacks
         if unasked and not self._watched():
             self._keep(records)

@@ -95,8 +95,9 @@ def train(
     callbacks : iterable of Callback
         More hooks; see `chainrule.callbacks`.
     engine, n_threads : str, int
-        "auto", "native" or "reference"; most cores to use. The same seed gives the same bits on
-        the same number of cores; NumPy's products of very wide layers differ between numbers.
+        "native" (compiled), "reference" (NumPy), or "auto", which is native where that can run
+        this; most cores to use. The same seed gives the same bits; of the reference engine, on
+        the same number of cores, as NumPy's products of very wide layers differ between numbers.
     history : History, optional
         Filled as the training goes on, and returned; yours survives an exception.
     record_every : int
@@ -125,21 +126,35 @@ def train(
     array([0., 1., 1., 0.])
     """
     settings = locals()
-    data, held_out = _read_data(network, X, Y, weights, validation, seed, get_loss(loss))
-    plan = _make_plan(network, data.n, settings)
-    loop = Loop(plan, network, data, held_out, metric, History() if history is None else history)
-    loop.record_every = record_every
-    if patience is not None:
-        loop.callbacks.append(EarlyStopping("auto", min_delta, patience, False))
-    loop.callbacks.extend(check_callbacks(callbacks))
+    loop = make_loop(network, *read_data(network, X, Y, settings), settings)
     return loop.run(engine, n_threads)
 
 
-def _read_data(
-    network: Network, X: Any, Y: Any, weights: Any, validation: Any, seed: int, loss: Loss
-) -> tuple[Data, Data | None]:
-    """Return the rows to train on and those to validate on, checked and converted."""
-    data = _as_data(network, X, Y, weights, loss)
+def make_loop(
+    network: Network, data: Data, validation: Data | float | None, settings: dict[str, Any]
+) -> Loop:
+    """Return the training that `train`'s settings describe, for data as `read_data` gives it."""
+    held_out = validation
+    if isinstance(validation, float):
+        data, held_out = _hold_out(data, validation, settings["seed"])
+    assert not isinstance(held_out, float)
+    history = History() if settings["history"] is None else settings["history"]
+    plan = _make_plan(network, data.n, settings)
+    loop = Loop(plan, network, data, held_out, settings["metric"], history)
+    loop.record_every = settings["record_every"]
+    if settings["patience"] is not None:
+        stopping = EarlyStopping("auto", settings["min_delta"], settings["patience"], False)
+        loop.callbacks.append(stopping)
+    loop.callbacks.extend(check_callbacks(settings["callbacks"]))
+    return loop
+
+
+def read_data(
+    network: Network, X: Any, Y: Any, settings: dict[str, Any]
+) -> tuple[Data, Data | float | None]:
+    """Return the rows, and those to validate on or their share, checked and converted."""
+    loss, validation = get_loss(settings["loss"]), settings["validation"]
+    data = _as_data(network, X, Y, settings["weights"], loss)
     if validation is None:
         return data, None
     if isinstance(validation, tuple):
@@ -154,7 +169,12 @@ def _read_data(
             f"validation is a {type(validation).__name__}; expected a share of the rows, such as"
             " 0.1, or a tuple (X, Y) or (X, Y, weights)"
         )
-    sides = split(data.n, validation, seed)
+    return data, float(validation)
+
+
+def _hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data]:
+    """Return the rows to train on and a share to validate on, drawn from the seed."""
+    sides = split(data.n, share, seed)
     w = data.weights
     parts = [Data(data.X[r], data.Y[r], None if w is None else w[r]) for r in sides]
     for name, part in zip(("training", "validation"), parts, strict=True):

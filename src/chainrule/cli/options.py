@@ -175,6 +175,6 @@ Engine = Annotated[
     typer.Option(
         parser=_one_of(ENGINE_CHOICES, "--engine"),
         metavar="NAME",
-        help="auto, native or reference.",
+        help="auto (native where it can be), native (compiled) or reference (NumPy).",
     ),
 ]

@@ -1,13 +1,16 @@
 """Engines: ways to execute a training plan, one contract for all.
 
-`reference` is NumPy, readable and observable. `native` is compiled, and in `ENGINES` where its
-library was built. CHAINRULE_ENGINE=reference in the environment forces the reference engine.
+`native` is compiled, and in `ENGINES` where its library was built. `reference` is NumPy, readable
+and observable, and takes over what the native engine cannot run. CHAINRULE_ENGINE=reference in the
+environment forces it.
 """
 
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
+from functools import cache
 
 from chainrule.arrays import is_whole
 from chainrule.engine.contract import (
@@ -31,6 +34,7 @@ __all__ = [
     "Engine",
     "Event",
     "Fault",
+    "NoNativeEngine",
     "Plan",
     "State",
     "choose_engine",
@@ -38,11 +42,22 @@ __all__ = [
 
 Maker = Callable[[Plan, Network, Data, int | None], Engine]
 
-_native: dict[str, Maker] = {"native": NativeEngine} if isinstance(find(), Library) else {}
+
+def _forced() -> bool:
+    """Tell whether the environment forces the reference engine."""
+    return os.environ.get("CHAINRULE_ENGINE") == "reference"
+
+
+_usable = isinstance(find(), Library) and not _forced()
+_native: dict[str, Maker] = {"native": NativeEngine} if _usable else {}
 
 #: The one table of engines, fastest first.
 ENGINES: dict[str, Maker] = _native | {"reference": ReferenceEngine}
 ENGINE_CHOICES = ("auto", "native", "reference")
+
+
+class NoNativeEngine(RuntimeWarning):
+    """The native engine was not built, or doesn't fit; training takes several times as long."""
 
 
 def choose_engine(
@@ -50,8 +65,9 @@ def choose_engine(
 ) -> tuple[Engine, str]:
     """Return the engine called `name`, and why it was taken if it is not the fastest kind.
 
-    "auto" takes the reference engine, until the native one has proved itself. Raises ValueError
-    for an unknown name, an engine that cannot run this, and a number of threads below 1.
+    "auto" takes the native engine where it can run this, else the reference engine. Where the
+    library is missing it warns, once in a process. Raises ValueError for an unknown name, an
+    engine that cannot run this, and a number of threads below 1.
     """
     look_up(dict.fromkeys(ENGINE_CHOICES), name, "engine")
     if not (n_threads is None or is_whole(n_threads, 1)):
@@ -59,10 +75,10 @@ def choose_engine(
     reason = _why_not_native(plan, network, data)
     if name == "native" and reason:
         raise ValueError(f"engine='native' cannot run this: {reason}; take engine='auto'")
-    if name != "native":  # while it is young, nobody gets the native engine without asking
-        reason = {"auto": reason or "the native engine is young: ask for it"}.get(
-            name, "engine='reference' was asked for"
-        )
+    if name == "reference":
+        reason = "engine='reference' was asked for"
+    elif isinstance(library := find(), str) and not _forced():
+        _warn_once(library)
     chosen = "reference" if reason else "native"
     return ENGINES[chosen](plan, network, data, n_threads), reason
 
@@ -70,6 +86,17 @@ def choose_engine(
 def _why_not_native(plan: Plan, network: Network, data: Data) -> str:
     """Return why the native engine is not to be taken, or nothing."""
     library = find()
-    if os.environ.get("CHAINRULE_ENGINE") == "reference":
+    if _forced():
         return "CHAINRULE_ENGINE=reference is set"
     return library if isinstance(library, str) else unsupported(library, plan, network, data)
+
+
+@cache
+def _warn_once(why: str) -> None:
+    warnings.warn(
+        f"chainrule trains on NumPy, which takes several times as long: {why.partition(';')[0]}."
+        " Install chainrule again (pip install --force-reinstall chainrule), or set"
+        " CHAINRULE_ENGINE=reference or engine='reference' to hear no more of it",
+        NoNativeEngine,
+        stacklevel=5,  # whoever called `train`
+    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from math import sqrt
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -202,13 +204,31 @@ class ReferenceEngine:
         """Limit the threads of NumPy's matrix products while a step runs."""
         if self.n_threads is None:
             return nullcontext()
-        return _thread_pools().limit(limits=self.n_threads)
+        return _limited(self.n_threads)
 
 
 @cache
 def _thread_pools() -> ThreadpoolController:
     """Return a handle on NumPy's thread pools; finding them takes milliseconds, so once."""
     return ThreadpoolController()
+
+
+_limits: list[Any] = []  # one for each training under way; the pools are the whole process's
+_change = Lock()
+
+
+@contextmanager
+def _limited(threads: int) -> Iterator[None]:
+    """Limit NumPy's threads until the last of the trainings that run at once is done."""
+    with _change:
+        _limits.append(nullcontext() if _limits else _thread_pools().limit(limits=threads))
+    try:
+        yield
+    finally:
+        with _change:
+            if len(_limits) == 1:
+                _limits[0].restore_original_limits()
+            _limits.pop()
 
 
 def clip(g: Array, value: float | None, norm: float | None) -> Array:

@@ -189,8 +189,8 @@ PARAMETERS: dict[str, Parameter] = {
         "None or a sequence of Callback objects",
     ),
     "engine": Parameter(
-        "What executes the steps: 'reference' (NumPy), 'native' (compiled; young), or 'auto', which"
-        " is the reference engine for now.",
+        "What executes the steps: 'reference' (NumPy), 'native' (compiled), or 'auto', which is the"
+        " native engine where it can run this.",
         _one_of(*ENGINE_CHOICES),
         "'auto', 'native' or 'reference'",
         lambda: ENGINE_CHOICES,

@@ -2,8 +2,9 @@
 // where they lie. Each sum runs over the inputs in order, so that a row's outputs don't depend, to
 // the last bit, on how many other rows come with it.
 #pragma once
+#include "batch.h"
 #include "net.h"
-#include "rows.h"
+#include "product.h"
 #include "team.h"
 
 constexpr i64 ROWS_AT_ONCE = 192;  // through all layers together, by one thread
@@ -12,34 +13,6 @@ constexpr i64 REACH = 512;         // rows of the weights in a copy, which stays
 
 template <class T> constexpr i64 STRIP = 2 * Vector<T>::lanes;  // columns of a copy
 template <class T> INLINE i64 span(i64 n) { return (n + STRIP<T> - 1) / STRIP<T> * STRIP<T>; }
-
-// C = start + A · B for R rows and V vectors of columns. Rows of A are `a_row` apart, of B `b_row`;
-// the start's are `start_row` apart: 0 when all begin alike, as with the biases.
-template <class T, int R, int V>
-static void strip(i64 k, const T *a, i64 a_row, const T *b, i64 b_row, const T *start,
-                  i64 start_row, T *c, i64 c_row) {
-  typedef typename Vector<T>::type Vec;
-  typedef typename Vector<T>::loose L;
-  constexpr int lanes = Vector<T>::lanes;
-  Vec sum[R][V];
-#pragma clang loop unroll(full)
-  for (int r = 0; r < R; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < V; v++) sum[r][v] = *(const L *)(start + r * start_row + v * lanes);
-  for (i64 i = 0; i < k; i++, b += b_row) {
-    Vec q[V];
-#pragma clang loop unroll(full)
-    for (int v = 0; v < V; v++) q[v] = *(const L *)(b + v * lanes);
-#pragma clang loop unroll(full)
-    for (int r = 0; r < R; r++)
-#pragma clang loop unroll(full)
-      for (int v = 0; v < V; v++) sum[r][v] += a[r * a_row + i] * q[v];
-  }
-#pragma clang loop unroll(full)
-  for (int r = 0; r < R; r++)
-#pragma clang loop unroll(full)
-    for (int v = 0; v < V; v++) *(L *)(c + r * c_row + v * lanes) = sum[r][v];
-}
 
 template <int N> struct Count { static constexpr int value = N; };
 
@@ -74,11 +47,11 @@ static void in_place(const Weights<T> &W, i64 column, const T *a, i64 a_row, con
   const i64 n = W.columns, k = W.rows, beyond = column + wide - n;
   i64 safe = beyond <= 0 ? k : k - (beyond + n - 1) / n;
   if (safe < 0) safe = 0;
-  strip<T, R, V>(safe, a, a_row, W.at + column, n, start + column, 0, c + column, c_row);
+  tile<T, R, V, false>(safe, a, a_row, W.at + column, n, start + column, false, c + column, c_row);
   T last[wide];
   for (; safe < k; safe++) {
     EACH(j, wide) last[j] = column + j < n ? W.at[safe * n + column + j] : T(0);
-    strip<T, R, V>(1, a + safe, a_row, last, 0, c + column, c_row, c + column, c_row);
+    tile<T, R, V, false>(1, a + safe, a_row, last, 0, nullptr, true, c + column, c_row);
   }
 }
 
@@ -113,10 +86,8 @@ static void many(i64 m, const Weights<T> &W, const T *a, i64 a_row, const T *sta
       i64 i = 0;
       const auto next = [&](auto rows) {
         constexpr int R = decltype(rows)::value;
-        T *to = c + i * c_row + column;
-        const T *from = first ? to : start + column;
-        strip<T, R, 2>(deep, a + i * a_row + first, a_row, copied, wide, from, first ? c_row : 0,
-                       to, c_row);
+        tile<T, R, 2, false>(deep, a + i * a_row + first, a_row, copied, wide, start + column,
+                             first > 0, c + i * c_row + column, c_row);
         i += R;
       };
       while (m - i >= 6) next(Count<6>());
@@ -172,8 +143,8 @@ template <class T> struct Passage {
   }
   T *numbers(i64 n) { return (T *)take(n * i64(sizeof(T))); }
 
-  static Block<T> block(T *at, i64 n, i64 units) { return {at, n, units, span<T>(units)}; }
-  static Block<const T> seen(const T *at, i64 n, i64 units) {
+  static Block<T, false> block(T *at, i64 n, i64 units) { return {at, n, units, span<T>(units)}; }
+  static Block<const T, false> seen(const T *at, i64 n, i64 units) {
     return {at, n, units, span<T>(units)};
   }
   Weights<T> weights(i64 l, bool turned) const {
@@ -193,7 +164,7 @@ template <class T> struct Passage {
       const i64 units = layer.n_out;
       EACH(k, span<T>(units)) start[k] = k < units ? ((const T *)net.parameters[2 * l + 1])[k] : T(0);
       product(m, weights(l, false), x, row, start, kept[l].z, span<T>(units));
-      activate<T>(layer, seen(kept[l].z, m, units), block(kept[l].a, m, units));
+      activate(layer, seen(kept[l].z, m, units), block(kept[l].a, m, units));
       x = kept[l].a, row = span<T>(units);
     }
   }
@@ -216,7 +187,7 @@ template <class T> struct Passage {
       if (!at_z) {
         const T *z = repeat(kept[l].z, m, row, times, again[0]);
         const T *a = repeat(kept[l].a, m, row, times, again[1]);
-        pull_back<T>(layer, block(from, n, units), seen(z, n, units), seen(a, n, units));
+        pull_back(layer, block(from, n, units), seen(z, n, units), seen(a, n, units));
       }
       at_z = false;
       EACH(k, below) start[k] = 0;
@@ -283,7 +254,7 @@ static i64 predict_rows(const Net &net, i64 n, i64 threads, const T *X, T *outpu
     if (odd) __atomic_store_n(&odd_outputs, 1, __ATOMIC_RELAXED);
     if (!mirrored) return;
     EACH(i, m * row) z[i] = -z[i];
-    activate<T>(p.last(), p.seen(z, m, units), p.block(a, m, units));
+    activate(p.last(), Passage<T>::seen(z, m, units), Passage<T>::block(a, m, units));
     EACH(i, m) EACH(k, units) mirrored[(first + i) * out_row + k] = a[i * row + k];
   });
   return !there ? NO_MEMORY : odd_inputs ? ODD_INPUTS : odd_outputs ? ODD_OUTPUTS : FINE;
