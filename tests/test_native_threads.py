@@ -137,7 +137,7 @@ def test_cross_validation_in_parallel_scores_as_one_by_one():
         with joblib.parallel_backend("threading"):
             scores.append(cross_val_score(model, X, y, cv=4, n_jobs=2, error_score="raise"))
     assert scores[0].tolist() == scores[1].tolist() == scores[2].tolist()
-    assert scores[0].mean() > 0.9
+    assert scores[0].mean() > 0.8
 
 
 MANY = """

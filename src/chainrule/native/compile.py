@@ -39,7 +39,9 @@ INSTRUCTION_SETS = {
 #: For what else a library can be compiled here: the system, and the kind of processor.
 TARGETS = ("linux-aarch64", "linux-x86_64", "macos-aarch64", "macos-x86_64", "windows-x86_64")
 SUFFIXES = {"windows": ".dll", "macos": ".dylib"}
-LIBRARY = ("-shared", "-nostdlib++", "-s")  # how a library is linked
+#: How a library is linked: without C++'s, and on Windows without C's, which take minutes to build.
+LIBRARY = ("-shared", "-s", "-nostdlib++")
+WINDOWS_LIBRARY = ("-shared", "-s", "-nostdlib", "-rtlib=compiler-rt", "-lkernel32", "-lucrtbase")
 
 
 def system() -> str:
@@ -88,10 +90,11 @@ def compile_library(folder: Path, package: Path = HERE.parent, target: str = "")
     `target` is one of TARGETS, or nothing for this machine. Raises OSError for a processor that is
     not known, and for a compiler that is missing or fails.
     """
-    library = folder / library_name(target.partition("-")[0])
+    to = target.partition("-")[0] or system()
+    library = folder / library_name(to)
     with tempfile.TemporaryDirectory() as room:
         fresh = Path(room, library.name)
-        link(fresh, LIBRARY, package, target)
+        link(fresh, WINDOWS_LIBRARY if to == "windows" else LIBRARY, (), package, target)
         folder.mkdir(parents=True, exist_ok=True)
         beside = folder / f"{library.name}.new"  # never write into a library that is in use
         beside.write_bytes(fresh.read_bytes())
@@ -101,41 +104,43 @@ def compile_library(folder: Path, package: Path = HERE.parent, target: str = "")
 
 def link(
     into: Path,
-    flags: Sequence[str],
+    linking: Sequence[str],
+    compiling: Sequence[str] = (),
     package: Path = HERE.parent,
     target: str = "",
     more: Sequence[Path] = (),
 ) -> None:
-    """Compile all sources, and `more`, with `flags` into one file.
+    """Compile all sources, and `more`, with the flags `compiling`; link them into one file.
 
-    Kernels are compiled once for each instruction set, all at a time; the rest for the oldest.
+    Kernels are compiled once for each instruction set, the rest for the oldest; all at a time.
     """
     kind = target.partition("-")[2] or processor()
     if kind not in INSTRUCTION_SETS:
         raise OSError(f"there are no kernels for the processor {kind!r}")
-    emit = load_emit(package)
-    native = package / "native"
-    sets = INSTRUCTION_SETS[kind]
+    emit, native, sets = load_emit(package), package / "native", INSTRUCTION_SETS[kind]
     with tempfile.TemporaryDirectory() as room:
         formulas = Path(room, "formulas.h")
         formulas.write_text(emit.header(emit.read_modules(package)), "utf-8")
-        objects = [str(Path(room, f"{name}.o")) for name, _, _ in sets]
-        always = [*for_target(target), f"-I{room}", f"-I{native}"]
-        compiled = [*always, *(flag for flag in flags if flag not in LIBRARY), "-c"]
-        commands = [
-            [*compiled, f"-mcpu={name}", f"-DVECTOR_BYTES={width}", f"-DKERNELS=kernels_{isa}",
-             str(native / "kernels.cpp"), "-o", made]
-            for (isa, name, width), made in zip(sets, objects, strict=True)
+        always = [*for_target(target), *compiling]
+        oldest = [f"-mcpu={sets[0][1]}", f'-DSOURCES="{digest(package)}"']
+        oldest += [f"-DHAS_{name.upper()}" for name, _, _ in sets]
+        jobs = [
+            (native / "kernels.cpp",
+             [f"-mcpu={cpu}", f"-DVECTOR_BYTES={width}", f"-DKERNELS=kernels_{name}"])
+            for name, cpu, width in sets
         ]  # fmt: skip
+        jobs += [(path, oldest) for path in (native / "library.cpp", native / "pool.cpp", *more)]
+
+        def compile_one(number: int) -> str:
+            source, flags = jobs[number]
+            made = str(Path(room, f"{number}.o"))
+            places = [f"-I{room}", f"-I{native}", "-c", str(source), "-o", made]
+            _compiler(room, *always, *flags, *places)
+            return made
+
         with ThreadPoolExecutor() as workers:
-            list(workers.map(lambda command: _compiler(room, *command), commands))
-        defined = [
-            f'-DSOURCES="{digest(package)}"',
-            *(f"-DHAS_{isa.upper()}" for isa, _, _ in sets),
-        ]
-        sources = [native / "library.cpp", native / "pool.cpp", *more]
-        parts = [f"-mcpu={sets[0][1]}", *defined, *map(str, sources), *objects]
-        _compiler(room, *always, *flags, *parts, "-o", str(into))
+            objects = list(workers.map(compile_one, range(len(jobs))))
+        _compiler(room, *always, f"-mcpu={sets[0][1]}", *objects, *linking, "-o", str(into))
 
 
 def for_target(target: str) -> list[str]:
