@@ -123,8 +123,8 @@ ALLOWED = {
     "pthread_create", "pthread_detach", "pthread_self", "pthread_sigmask", "pthread_atfork",
     "__register_atfork", "pthread_mutex_lock", "pthread_mutex_unlock", "pthread_cond_wait",
     "pthread_cond_signal", "pthread_getaffinity_np", "pthread_setaffinity_np", "sched_getcpu",
-    "sched_yield", "sigfillset", "sysconf", "clock_gettime", "pow", "cos", "floor", "memcpy", "memset", "memmove",
-    "__sched_cpucount", "__stack_chk_fail",
+    "sched_yield", "sigfillset", "sysconf", "clock_gettime", "pow", "cos", "floor",
+    "memcpy", "memset", "memmove", "__sched_cpucount", "__stack_chk_fail",
 }  # fmt: skip
 WEAK = {"__gmon_start__", "_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable",
         "__cxa_finalize"}  # fmt: skip

@@ -40,7 +40,9 @@ def load(path: Path) -> Library:
     try:
         calls = ctypes.CDLL(str(path))
     except OSError as error:
-        raise Unusable(f"the native library cannot be loaded: {error}") from error
+        raise Unusable(
+            f"the native library cannot be loaded: {error}; build it anew by {HOW}"
+        ) from error
     calls.chainrule_sources.restype = calls.chainrule_formulas.restype = ctypes.c_char_p
     if calls.chainrule_sources().decode() != digest():
         raise Unusable(f"the native library was built from other sources; build it anew by {HOW}")
