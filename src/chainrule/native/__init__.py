@@ -16,6 +16,8 @@ from typing import Any
 from chainrule.native.compile import HERE, INSTRUCTION_SETS, digest, library_name, processor
 from chainrule.native.job import Job
 
+HOW = "`python -m chainrule.native --build` (pip install ziglang brings the compiler)"
+
 
 @dataclass(frozen=True, eq=False)
 class Library:
@@ -34,17 +36,19 @@ class Unusable(OSError):
 def load(path: Path) -> Library:
     """Load a library; raise `Unusable` where it is missing or was built from other sources."""
     if not path.is_file():
-        raise Unusable("this installation has no native library")
+        raise Unusable(f"this installation has no native library; build it by {HOW}")
     try:
         calls = ctypes.CDLL(str(path))
     except OSError as error:
-        raise Unusable(f"the native library cannot be loaded: {error}") from error
+        raise Unusable(
+            f"the native library cannot be loaded: {error}; build it anew by {HOW}"
+        ) from error
     calls.chainrule_sources.restype = calls.chainrule_formulas.restype = ctypes.c_char_p
     if calls.chainrule_sources().decode() != digest():
-        raise Unusable("the native library was built from other sources; install chainrule again")
+        raise Unusable(f"the native library was built from other sources; build it anew by {HOW}")
     _declare(calls)
     if calls.chainrule_job_bytes() != ctypes.sizeof(Job):
-        raise Unusable("the native library lays out its job differently; install chainrule again")
+        raise Unusable(f"the native library lays out its job differently; build it anew by {HOW}")
     names = [name for name, _, _ in INSTRUCTION_SETS[processor()]]
     there = tuple(name for isa, name in enumerate(names) if calls.chainrule_has(isa))
     entries = (entry.split() for entry in calls.chainrule_formulas().decode().split(";"))

@@ -6,6 +6,7 @@ namespace {
 }
 
 #ifdef _WIN32
+extern "C" int __stdcall DllMainCRTStartup(void *, unsigned, void *) { return 1; }  // no C library
 #define EXPORT extern "C" __declspec(dllexport)
 #else
 #define EXPORT extern "C" __attribute__((visibility("default")))

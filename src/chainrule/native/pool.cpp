@@ -10,14 +10,14 @@ struct Worker {
   Lock lock = NEW_LOCK;   // of a call to come, and of the sleep that it ends
   Bell bell = NEW_BELL;
   Thread thread = {};
-  Places home = {};  // where it may run
-  bool sent = false;  // to some of them only
+  Places home = {};       // where it may run
+  bool sent = false;      // to some of these only
 };
 
 Worker workers[MOST_HELPERS];
 int started = 0;
 Lock guard = NEW_LOCK;  // of `started`, and of who is whose
-bool minds_forks = false;
+i64 besides = -1;       // processors that the machine has besides one; not yet known
 
 // Watch for the next call, asleep.
 void sleep(Worker &me) {
@@ -51,7 +51,6 @@ void forget() {
 }
 
 bool start_another() {
-  if (!minds_forks) after_fork(forget), minds_forks = true;
   if (!start(workers[started].thread, serve, &workers[started])) return false;
   started++;
   return true;
@@ -71,10 +70,11 @@ void summon(Worker &worker, Board *board) {
 // As many threads as one call wants, or the machine has processors besides the caller's, serve all
 // the calls that run at a time: more would only stand in each other's way.
 Board *borrow(i64 wanted) {
-  const i64 besides = processors() - 1, enough = wanted > besides ? wanted : besides;
-  const int most = enough < MOST_HELPERS ? int(enough) : MOST_HELPERS;
   Board *board = nullptr;
   acquire(guard);
+  if (besides < 0) besides = processors() - 1, after_fork(forget);
+  const i64 enough = wanted > besides ? wanted : besides;
+  const int most = enough < MOST_HELPERS ? int(enough) : MOST_HELPERS;
   for (int i = 0; i < most && wanted > 0; i++) {
     if (i == started && !start_another()) break;
     if (workers[i].call) continue;
