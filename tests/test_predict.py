@@ -35,7 +35,9 @@ def random_network(draw, last, dtype="float64"):
     sizes = draw.draw(st.lists(st.integers(1, 70), min_size=2, max_size=4))
     hidden = [draw.draw(st.sampled_from(NAMES)) for _ in sizes[2:]]
     network = Network(sizes, [*hidden, last], seed=draw.draw(seeds), dtype=dtype)
-    network.theta[:] = np.random.default_rng(len(network.theta)).normal(0, 0.2, network.theta.size)
+    mild = 0.3 / max(sizes) ** 0.5  # so that e^(e^z) does not make much of rounding
+    drawn = np.random.default_rng(len(network.theta))
+    network.theta[:] = drawn.normal(0, mild, network.theta.size)
     return network
 
 
