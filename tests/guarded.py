@@ -13,8 +13,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
+import numpy as np
+
+from chainrule import Network
 from chainrule.engine import native
-from chainrule.native.job import RECORD, Job, Layer
+from chainrule.engine.contract import COLUMNS
+from chainrule.native.job import Job, Layer
+from chainrule.native.predict import Passage
 
 PAGE, CANARY = mmap.PAGESIZE, 0xA5
 ALIGNED = {"arena": 64}  # the rest lies as close to the page as its numbers' size lets it
@@ -36,7 +41,7 @@ BYTES: dict[str, Callable[[Job, int, int], int]] = {
     "slots": lambda job, epochs, arena: parameters(job) * job.width,
     "best_theta": lambda job, epochs, arena: parameters(job) * job.width,
     "norm_squares": lambda job, epochs, arena: job.n_layers * 8,
-    "records": lambda job, epochs, arena: epochs * (RECORD + job.n_layers) * 8,
+    "records": lambda job, epochs, arena: epochs * (len(COLUMNS) + job.n_layers) * 8,
     "arena": lambda job, epochs, arena: arena,
     "order": lambda job, epochs, arena: job.rows * 4 * 8 if job.shuffle else 0,
 }
@@ -169,6 +174,28 @@ def install(wrap: Callable[[object], object]) -> None:
     native.NativeEngine.__init__ = wrapped
 
 
+def predicts_alike(seed: int, after: bool) -> bool:
+    """Predict and differentiate with all arrays against guard pages, and without; compare."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 40, rng.integers(2, 5)).tolist()
+    n, dtype = int(rng.integers(1, 30)), ("float32", "float64")[seed % 2]
+    network = Network(sizes, "tanh", output_activation="sigmoid", seed=seed, dtype=dtype)
+    parameters = [each for layer in network.layers for each in (layer.W, layer.b)]
+    X, G = (rng.normal(size=(n, k)).astype(dtype) for k in (sizes[0], sizes[-1]))
+    moved, places = [], []
+    for array in (*parameters, X, G):
+        places.append(Place(array.__array_interface__["data"][0], array.nbytes, "array", after))
+        buffer = (ctypes.c_char * array.nbytes).from_address(places[-1].copy)
+        moved.append(np.frombuffer(buffer, dtype).reshape(array.shape))
+    results = []
+    for *layers, x, g in ([*parameters, X, G], moved):
+        passage = Passage(layers, network.activations)
+        results.append(
+            (passage.predict(x), passage.pull_back(x, g[:, None]), passage.pull_back(x, None))
+        )
+    return all((one == other).all() for one, other in zip(*results, strict=True))
+
+
 def main(where: str, command: str, *rest: str) -> int:
     """Install the guards `after` or `before` everything, then train, or run pytest."""
     stolen = 64 if command == "steal" else 0
@@ -183,6 +210,8 @@ def main(where: str, command: str, *rest: str) -> int:
         return pytest.main(["-q", "-p", "no:cacheprovider", *rest])
     import family  # the networks of tests/family.py
 
+    if command == "predict":
+        return int(not all(predicts_alike(seed, where == "after") for seed in range(int(rest[0]))))
     plain = [family.bits(seed) for seed in range(int(rest[0]))]
     install(guard)
     return int(plain != [family.bits(seed) for seed in range(int(rest[0]))])

@@ -7,8 +7,7 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
-from dataclasses import fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.native import Library, cores, find
+from chainrule.native.formulas import fill, number
 from chainrule.native.job import Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
@@ -205,29 +205,6 @@ STATE = (
     "t", "epoch", "batch", "epoch_updates", "loss_sum", "weight_sum", "worst_row", "seconds",
     "best", "best_epoch",
 )  # fmt: skip
-
-
-def number(library: Library, table: str, member: Any) -> int:
-    """Return the number under which the library knows a member of a table; -1 if it doesn't."""
-    return _number(library, table, type(member).__module__, type(member).__name__)
-
-
-@lru_cache(1024)
-def _number(library: Library, table: str, module: str, name: str) -> int:
-    names = library.formulas[table]
-    return names.index(name) if module.startswith("chainrule.") and name in names else -1
-
-
-def fill(settings: Any, member: Any) -> None:
-    """Write a member's settings, in the order of its fields; what lies behind them stays zero."""
-    values = _settings(member)
-    if values:
-        settings[: len(values)] = values
-
-
-@lru_cache(1024)  # members are frozen, and few
-def _settings(member: Any) -> tuple[float, ...]:
-    return tuple(float(getattr(member, field.name)) for field in fields(member))
 
 
 def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> str:

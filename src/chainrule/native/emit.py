@@ -244,7 +244,10 @@ def structure(module: Module, cls: str, methods: tuple[str, ...]) -> str:
 
 def header(modules: Mapping[str, str]) -> str:
     """Return the C++ header of all formulas, given the text of each Python module."""
-    parts = ["// Emitted from the Python definitions when the library is built. Do not edit.\n#pragma once\n"]
+    parts = [
+        "// Emitted from the Python definitions when the library is built. Do not edit.\n",
+        "#pragma once\n",
+    ]
     for table, name, methods in FAMILIES:
         module = Module(modules[name])
         for function in module.functions.values():

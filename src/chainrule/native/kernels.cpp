@@ -41,20 +41,20 @@ double evaluate(Job &job, void *outputs) {
 }
 
 i64 predict(const Net &net, i64 rows, i64 threads, const void *X, void *outputs, i64 out_row,
-            void *mirrored) {
+            void *mirrored, void *room) {
   if (net.width == 4)
     return predict_rows(net, rows, threads, (const float *)X, (float *)outputs, out_row,
-                        (float *)mirrored);
+                        (float *)mirrored, room);
   return predict_rows(net, rows, threads, (const double *)X, (double *)outputs, out_row,
-                      (double *)mirrored);
+                      (double *)mirrored, room);
 }
 i64 pull_back(const Net &net, i64 rows, i64 each, i64 threads, const void *X, const void *G,
-              i64 at_z, void *D) {
+              i64 at_z, void *D, void *room) {
   if (net.width == 4)
     return pull_back_rows(net, rows, each, threads, (const float *)X, (const float *)G, at_z,
-                          (float *)D);
+                          (float *)D, room);
   return pull_back_rows(net, rows, each, threads, (const double *)X, (const double *)G, at_z,
-                        (double *)D);
+                        (double *)D, room);
 }
 
 // The functions of maths.h, and one formula made of them, by number: for tests of their accuracy.

@@ -56,12 +56,12 @@ EXPORT double chainrule_evaluate(Job *job, void *outputs) {
   return kernels(job->isa)->evaluate(*job, outputs);
 }
 EXPORT i64 chainrule_predict(const Net *net, i64 rows, i64 threads, const void *X, void *outputs,
-                             i64 out_row, void *mirrored) {
-  return kernels(net->isa)->predict(*net, rows, threads, X, outputs, out_row, mirrored);
+                             i64 out_row, void *mirrored, void *room) {
+  return kernels(net->isa)->predict(*net, rows, threads, X, outputs, out_row, mirrored, room);
 }
 EXPORT i64 chainrule_pull_back(const Net *net, i64 rows, i64 each, i64 threads, const void *X,
-                               const void *G, i64 at_z, void *D) {
-  return kernels(net->isa)->pull_back(*net, rows, each, threads, X, G, at_z, D);
+                               const void *G, i64 at_z, void *D, void *room) {
+  return kernels(net->isa)->pull_back(*net, rows, each, threads, X, G, at_z, D, room);
 }
 EXPORT void chainrule_apply(i64 isa, i64 function, i64 width, const void *x, void *y, i64 n) {
   kernels(isa)->apply(function, width, x, y, n);

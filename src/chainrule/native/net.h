@@ -10,5 +10,6 @@ struct Net {
   const void *const *parameters;  // of each layer W, then b, where the user's arrays are
 };
 
-// What came of it; after anything but FINE the outputs are not to be used.
-enum Outcome { FINE, ODD_INPUTS, ODD_OUTPUTS, NO_MEMORY };
+// What came of it; after anything but FINE the outputs are not to be used. A number below says how many
+// bytes of room the call wants, to be made again with.
+enum Outcome { FINE, ODD_INPUTS, ODD_OUTPUTS };

@@ -108,18 +108,18 @@ template <class T> struct Passage {
   const Net &net;
   const i64 each, rows;  // cotangents of a row, 0 for no way back; rows at once, with each of them
   struct Kept { T *z, *a; };
-  char *end;
+  Supply supply;
   Kept *kept;
   T *start, *g[2], *again[2];
 
   static i64 cotangents_at_once(i64 each) { return each < ROWS_AT_ONCE ? each : ROWS_AT_ONCE; }
 
   Passage(const Net &net, i64 n, i64 each, char *memory)
-      : net(net), each(each), rows(fitting(n, each)), end(memory) {
+      : net(net), each(each), rows(fitting(n, each)), supply(memory) {
     i64 widest = net.layers[0].n_in;
     EACH(l, net.n_layers) if (net.layers[l].n_out > widest) widest = net.layers[l].n_out;
     const i64 size = rows * span<T>(widest);
-    kept = (Kept *)take(i64(sizeof(Kept)) * net.n_layers);
+    kept = supply.take<Kept>(net.n_layers);
     start = numbers(span<T>(widest));
     Kept shared = {each ? nullptr : numbers(size), each ? nullptr : numbers(size)};
     EACH(l, net.n_layers) {
@@ -136,12 +136,7 @@ template <class T> struct Passage {
     return n < most ? n : most;
   }
 
-  char *take(i64 bytes) {
-    char *at = end;
-    end += (bytes + 63) / 64 * 64;
-    return at;
-  }
-  T *numbers(i64 n) { return (T *)take(n * i64(sizeof(T))); }
+  T *numbers(i64 n) { return supply.take<T>(n); }
 
   static Block<T, false> block(T *at, i64 n, i64 units) { return {at, n, units, span<T>(units)}; }
   static Block<const T, false> seen(const T *at, i64 n, i64 units) {
@@ -199,48 +194,38 @@ template <class T> struct Passage {
   }
 };
 
-// Memory of a call: on the stack where it is little.
-struct Room {
-  alignas(64) char little[24 << 10];
-  void *much = nullptr;
-  char *at = nullptr;
-  explicit Room(u64 bytes) {
-    if (bytes > sizeof(little)) much = __builtin_malloc(bytes + 64);
-    at = bytes > sizeof(little) ? (char *)((u64(much) + 63) & ~u64(63)) : little;
-    if (bytes > sizeof(little) && !much) at = nullptr;
-  }
-  ~Room() { __builtin_free(much); }
-  Room(const Room &) = delete;
-};
+constexpr i64 LITTLE = 24 << 10;  // bytes that a call has of its own
 
-// Do f(passage, first, rows) for all n rows in pieces, by a team; false where memory is short.
+// Do f(passage, first, rows) for all n rows in pieces, by a team. Return 0, or where little memory
+// will not do and no `room` is given, how much of it is wanted.
 template <class T, class F>
-static bool in_pieces(const Net &net, i64 n, i64 each, i64 threads, const F &f) {
+static i64 in_pieces(const Net &net, i64 n, i64 each, i64 threads, void *room, const F &f) {
+  alignas(64) char little[LITTLE];
   const Passage<T> plan(net, n, each, nullptr);
-  const i64 pieces = (n + plan.rows - 1) / plan.rows, bytes = i64(u64(plan.end));
+  const i64 pieces = (n + plan.rows - 1) / plan.rows, bytes = i64(plan.supply.bytes());
   if (threads > pieces) threads = pieces;
-  const Room room(u64(bytes * threads));
-  if (!room.at) return false;
+  if (bytes * threads > LITTLE && !room) return bytes * threads;
+  char *const at = bytes * threads > LITTLE ? (char *)room : little;
   i64 claimed = 0;
   const auto work = [&](i64 who) {
-    Passage<T> passage(net, n, each, room.at + who * bytes);
+    Passage<T> passage(net, n, each, at + who * bytes);
     for (i64 p; (p = __atomic_fetch_add(&claimed, 1, __ATOMIC_RELAXED)) < pieces;) {
       const i64 first = p * plan.rows, left = n - first;
       f(passage, first, left < plan.rows ? left : plan.rows);
     }
   };
-  if (threads == 1) return work(0), true;
+  if (threads == 1) return work(0), 0;
   Team(threads).each(threads, work);
-  return true;
+  return 0;
 }
 
 // Fill `outputs` (n, outputs), whose rows are `out_row` apart; and where `mirrored` is one, it with
 // σ(−z) of the output layer, which for a sigmoid is 1 − σ(z) without cancellation.
 template <class T>
 static i64 predict_rows(const Net &net, i64 n, i64 threads, const T *X, T *outputs, i64 out_row,
-                        T *mirrored) {
+                        T *mirrored, void *room) {
   i64 odd_inputs = 0, odd_outputs = 0;
-  const bool there = in_pieces<T>(net, n, 0, threads, [&](Passage<T> &p, i64 first, i64 m) {
+  const i64 wanted = in_pieces<T>(net, n, 0, threads, room, [&](Passage<T> &p, i64 first, i64 m) {
     const i64 n_in = net.layers[0].n_in, units = p.last().n_out, row = span<T>(units);
     const T *x = X + first * n_in;
     if (!all_finite(x, m * n_in)) __atomic_store_n(&odd_inputs, 1, __ATOMIC_RELAXED);
@@ -257,15 +242,15 @@ static i64 predict_rows(const Net &net, i64 n, i64 threads, const T *X, T *outpu
     activate(p.last(), Passage<T>::seen(z, m, units), Passage<T>::block(a, m, units));
     EACH(i, m) EACH(k, units) mirrored[(first + i) * out_row + k] = a[i * row + k];
   });
-  return !there ? NO_MEMORY : odd_inputs ? ODD_INPUTS : odd_outputs ? ODD_OUTPUTS : FINE;
+  return wanted ? -wanted : odd_inputs ? ODD_INPUTS : odd_outputs ? ODD_OUTPUTS : FINE;
 }
 
 // Fill D (n, each, inputs) with g · ∂a/∂x for each of the cotangents G (n, each, outputs) of a row;
 // a null G means the unit vectors, for which D is the Jacobian. With `at_z`, of z in place of a.
 template <class T>
 static i64 pull_back_rows(const Net &net, i64 n, i64 each, i64 threads, const T *X, const T *G,
-                          bool at_z, T *D) {
-  const bool there = in_pieces<T>(net, n, each, threads, [&](Passage<T> &p, i64 first, i64 m) {
+                          bool at_z, T *D, void *room) {
+  const i64 wanted = in_pieces<T>(net, n, each, threads, room, [&](Passage<T> &p, i64 first, i64 m) {
     const i64 n_in = net.layers[0].n_in, units = p.last().n_out;
     const i64 row = span<T>(units), most = p.cotangents_at_once(each);
     p.forward(X + first * n_in, m);
@@ -282,5 +267,5 @@ static i64 pull_back_rows(const Net &net, i64 n, i64 each, i64 threads, const T 
       }
     }
   });
-  return there ? FINE : NO_MEMORY;
+  return -wanted;
 }

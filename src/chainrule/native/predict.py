@@ -10,20 +10,19 @@ from __future__ import annotations
 import ctypes
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from operator import is_
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.native import Library, cores, find
+from chainrule.arrays import Array, address, aligned_zeros
+from chainrule.native import cores, find
+from chainrule.native.formulas import fill, number
 from chainrule.native.job import Layer
 
-FINE, ODD_INPUTS, ODD_OUTPUTS, NO_MEMORY = range(4)  # as in net.h
+FINE = 0  # as in net.h; a number below asks for as many bytes of room
 THREADS_PAY = 10_000_000  # multiplications from which the rows are shared among threads
-
-Array = NDArray[np.floating[Any]]
 
 
 class Net(ctypes.Structure):
@@ -60,8 +59,10 @@ class Passage:
         self._layers = (Layer * len(weights))()
         for entry, W, sigma in zip(self._layers, weights, self.activations, strict=True):
             entry.n_in, entry.n_out = W.shape
-            entry.activation, settings = _formula(library, sigma)
-            entry.settings[: len(settings)] = settings
+            entry.activation = number(library, "ACTIVATIONS", sigma)
+            if entry.activation < 0:
+                raise ValueError(f"{type(sigma).__name__} is not among the library's formulas")
+            fill(entry.settings, sigma)
         self._pointers = (ctypes.c_void_p * len(self.parameters))(*map(address, self.parameters))
         sets = library.instruction_sets
         self._net = Net(
@@ -88,7 +89,8 @@ class Passage:
         row = 2 * units if mirrored else units
         out = np.empty((n, row), self.dtype)
         at = address(out)
-        outcome = self._predict(
+        outcome = _with_room(
+            self._predict,
             self._at,
             n,
             1 if n * self.cost < THREADS_PAY else self._threads(n, threads),
@@ -103,12 +105,13 @@ class Passage:
         """Return Σₖ gₖ ∂aₖ/∂x (n, each, inputs) for the cotangents G (n, each, outputs) of rows X.
 
         Without G it is the Jacobian (n, outputs, inputs); with `at_z` it is of z, not a = σ(z), of
-        the output layer. X is as `predict` takes it; None is returned where memory is short.
+        the output layer. X is as `predict` takes it.
         """
         n, each = len(X), self.outputs if G is None else G.shape[1]
         out = np.empty((n, each, self.inputs), self.dtype)
         G = None if G is None else np.ascontiguousarray(G, self.dtype)
-        outcome = self._pull_back(
+        outcome = _with_room(
+            self._pull_back,
             self._at,
             n,
             each,
@@ -144,15 +147,13 @@ class Passages:
         return passage
 
 
-def address(array: Any) -> int:
-    """Return where the array's first number lies, by the shortest way there is."""
-    try:
-        return addressof(_from_buffer(array))
-    except (TypeError, ValueError):  # not to be written to, or empty
-        return int(array.__array_interface__["data"][0])
-
-
-_from_buffer, addressof = ctypes.c_char.from_buffer, ctypes.addressof
+def _with_room(call: Callable[..., int], *arguments: Any) -> int:
+    """Return what came of a call, made again with the room that it asks for."""
+    outcome = call(*arguments, None)
+    if outcome >= FINE:
+        return outcome
+    room = aligned_zeros(-outcome // 8 + 1)
+    return call(*arguments, address(room))
 
 
 def _plain(array: NDArray[Any]) -> bool:
@@ -176,11 +177,3 @@ def _common_dtype(parameters: Sequence[Any]) -> np.dtype[Any]:
     if dtype not in (np.float32, np.float64):
         raise ValueError(f"dtype {dtype} is not float32 or float64")
     return dtype
-
-
-def _formula(library: Library, sigma: Any) -> tuple[int, list[float]]:
-    """Return an activation's number and settings; raise ValueError where the library lacks it."""
-    kind, names = type(sigma), library.formulas["ACTIVATIONS"]
-    if not kind.__module__.startswith("chainrule.") or kind.__name__ not in names:
-        raise ValueError(f"{kind.__name__} is not among the library's formulas")
-    return names.index(kind.__name__), [float(getattr(sigma, f.name)) for f in fields(sigma)]
