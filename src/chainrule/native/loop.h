@@ -9,11 +9,13 @@ template <class T, class Steps> struct Training {
   Job &job;
   Team team;
   Steps steps;
-  explicit Training(Job &job) : job(job), team(job.threads), steps(job, team) {
-    job.only_batch = !job.shuffle && per_epoch() == 1;
+  const i64 per_epoch;  // batches
+  explicit Training(Job &job)
+      : job(job), team(job.threads), steps(job, team),
+        per_epoch((job.rows + job.batch_size - 1) / job.batch_size) {
+    job.only_batch = !job.shuffle && per_epoch == 1;
   }
 
-  i64 per_epoch() const { return (job.rows + job.batch_size - 1) / job.batch_size; }
   Batch<T> all_rows() const { return {nullptr, 0, job.rows, (const T *)job.weights}; }
 
   // Do one update; return false where a number is not finite.
@@ -25,7 +27,7 @@ template <class T, class Steps> struct Training {
     const double n = batch.total();
     if (n == 0) return true;  // nothing in this batch counts
     job.t++;
-    const Moment now = {job.t, learning_rate(job, per_epoch()), n};
+    const Moment now = {job.t, learning_rate(job, per_epoch), n};
     double worst = job.worst_row, squares = 0;
     const double cost = steps.gradient(batch, now, worst);
     EACH(l, job.n_layers) {
@@ -57,7 +59,7 @@ template <class T, class Steps> struct Training {
   bool close_epoch() {
     job.epoch++;
     double *to = record(job.completed++);
-    const double loss = job.loss_sum / job.weight_sum, rate = learning_rate(job, per_epoch());
+    const double loss = job.loss_sum / job.weight_sum, rate = learning_rate(job, per_epoch);
     const double values[RECORD] = {double(job.epoch), double(job.t), loss,
                                    job.worst_row,     rate,          job.seconds};
     EACH(i, RECORD) to[i] = values[i];
@@ -84,7 +86,7 @@ template <class T, class Steps> struct Training {
   double look() {
     const double time = now(), each = fresh ? (time - lap) / double(fresh) : 0;
     for (i64 i = unseen; i < job.completed; i++)
-      record(i)[RECORD - 1] += each * double(per_epoch() - (i == unseen ? first_batch : 0));
+      record(i)[RECORD - 1] += each * double(per_epoch - (i == unseen ? first_batch : 0));
     job.seconds += each * double(job.completed > unseen ? job.batch : fresh);
     if (time - lap < 1e-5) patience *= 2;
     if (time - lap > 1e-4 && patience > 1) patience /= 2;
@@ -98,9 +100,9 @@ template <class T, class Steps> struct Training {
         rnd::row_order(u64(job.seed), job.epoch, job.rows, job.order);
         job.order_epoch = job.epoch;
       }
-      while (job.batch < per_epoch()) {
+      while (job.batch < per_epoch) {
         if (!step()) return FAULT;
-        if (++fresh >= patience && look() > seconds && job.batch < per_epoch()) return TIME;
+        if (++fresh >= patience && look() > seconds && job.batch < per_epoch) return TIME;
       }
       if (!weights_finite()) return FAULT;
       if (close_epoch()) return THRESHOLD;

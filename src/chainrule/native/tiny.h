@@ -254,13 +254,18 @@ template <class T, i64 FIXED> struct Tiny {
   template <int U>
   INLINE void combine_some(i64 k, const T *w, i64 across, i64 along, const T *start, const T *x,
                            T *y) const {
+    i64 skip[U];  // distances that the compiler takes as they are, and doesn't add up in the loop
+    for (int u = 0; u < U; u++) {
+      skip[u] = u * along;
+      __asm__("" : "+r"(skip[u]));
+    }
     for (i64 b = 0; b < rows(); b += LANES<T>) {
       V sum[U];
       for (int u = 0; u < U; u++) sum[u] = start ? V{} + start[u] : V{};
       const T *input = x + b, *weight = w;
       for (i64 i = 0; i < k; i++, input += rows(), weight += across) {
         const V q = *(const Loose *)input;
-        for (int u = 0; u < U; u++) sum[u] += weight[u * along] * q;
+        for (int u = 0; u < U; u++) sum[u] += weight[skip[u]] * q;
       }
       for (int u = 0; u < U; u++) *(Loose *)(y + u * rows() + b) = sum[u];
     }
