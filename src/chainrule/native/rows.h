@@ -21,7 +21,7 @@ template <class T, bool TURNED> struct Block {
 };
 
 // The largest of each row, to shift by so that no power overflows; NaN where one is NaN.
-template <class T, bool TURNED> static void tops(Block<const T, TURNED> z, T *top) {
+template <class T, bool TURNED> static void tops(const Block<const T, TURNED> &z, T *top) {
   EACH(i, z.n) top[i] = z(i, 0);
   z.each([&](i64 i, i64 k) {
     const T x = z(i, k);
@@ -31,7 +31,7 @@ template <class T, bool TURNED> static void tops(Block<const T, TURNED> z, T *to
 
 // softmax: e^z over its sum.
 template <class T, bool TURNED>
-static void softmax(Block<const T, TURNED> z, Block<T, TURNED> a) {
+static void softmax(const Block<const T, TURNED> &z, const Block<T, TURNED> &a) {
   T top[CHUNK], sum[CHUNK];
   tops(z, top);
   EACH(i, z.n) sum[i] = 0;
@@ -42,7 +42,7 @@ static void softmax(Block<const T, TURNED> z, Block<T, TURNED> a) {
 
 // ∂C/∂z = a (g − Σ g a), in place of g.
 template <class T, bool TURNED>
-static void softmax_pullback(Block<T, TURNED> g, Block<const T, TURNED> a) {
+static void softmax_pullback(const Block<T, TURNED> &g, const Block<const T, TURNED> &a) {
   T sum[CHUNK];
   EACH(i, g.n) sum[i] = 0;
   g.each([&](i64 i, i64 k) { sum[i] += g(i, k) * a(i, k); });
@@ -51,7 +51,7 @@ static void softmax_pullback(Block<T, TURNED> g, Block<const T, TURNED> a) {
 
 // a = σ(z).
 template <class T, bool TURNED>
-static void activate(const Layer &layer, Block<const T, TURNED> z, Block<T, TURNED> a) {
+static void activate(const Layer &layer, const Block<const T, TURNED> &z, const Block<T, TURNED> &a) {
   const T *from = z.at;
   T *to = a.at;
   const i64 size = z.size();
@@ -70,8 +70,8 @@ static void activate(const Layer &layer, Block<const T, TURNED> z, Block<T, TURN
 
 // ∂C/∂z from g = ∂C/∂a, in place of g.
 template <class T, bool TURNED>
-static void pull_back(const Layer &layer, Block<T, TURNED> g, Block<const T, TURNED> z,
-                      Block<const T, TURNED> a) {
+static void pull_back(const Layer &layer, const Block<T, TURNED> &g, const Block<const T, TURNED> &z,
+                      const Block<const T, TURNED> &a) {
   T *to = g.at;
   const T *zs = z.at, *as = a.at;
   const i64 size = g.size();
