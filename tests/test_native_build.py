@@ -1,6 +1,9 @@
 """The native library's build: here and for other systems, and what is said where there is none."""
 
 import importlib.util
+import json
+import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -52,6 +55,44 @@ def test_libraries_for_other_systems_are_compiled_here(target, tmp_path, monkeyp
     for call in CALLS:
         assert f"chainrule_{call}\0".encode() in content
     assert native.digest().encode() in content
+
+
+CHANGED = """
+import numpy as np
+from chainrule import Network, train
+X = np.array([[0.5, -2.0], [1.0, 3.0]])
+for engine in ("reference", "native"):
+    net = Network([2, 3, 1], "softsign", seed=0)
+    train(net, X, X[:, :1], epochs=5, optimizer="sgd", engine=engine)
+    print(repr(net.theta.tolist()))
+"""
+
+
+@pytest.mark.slow
+def test_a_formula_changed_in_its_one_place_changes_both_engines(tmp_path):
+    """A copy of the package with another softsign, built: both engines train alike, but otherwise."""
+    pytest.importorskip("ziglang", reason="ziglang compiles it")
+    package = tmp_path / "chainrule"
+    shutil.copytree(native.HERE.parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    formulas = package / "activations.py"
+    text = formulas.read_text("utf-8")
+    for old, new in (("z / (1 + abs(z))", "z / (2 + abs(z))"),
+                     ("d = 1 + abs(z)\n        return 1 / (d * d)",
+                      "d = 2 + abs(z)\n        return 2 / (d * d)")):  # fmt: skip
+        assert old in text
+        text = text.replace(old, new)
+    formulas.write_text(text, "utf-8")
+    compile_library(package / "native", package=package)
+    trained = []
+    for folder in (tmp_path, native.HERE.parents[1]):
+        done = subprocess.run(
+            [sys.executable, "-c", CHANGED], env=os.environ | {"PYTHONPATH": str(folder)},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        trained.append([json.loads(line) for line in done.stdout.splitlines()])
+    for reference, compiled in trained:
+        assert compiled == pytest.approx(reference, rel=1e-12)
+    assert trained[0][0] != pytest.approx(trained[1][0], rel=1e-3)
 
 
 def test_every_target_has_kernels_and_a_name_of_its_own():
