@@ -8,8 +8,9 @@
 #include "team.h"
 #include "update.h"
 
-constexpr i64 TILE_ROWS = 24, TILE_INPUTS = 96;
-constexpr i64 GROUP = 6;  // rows that tiles of rows are made of
+constexpr i64 TILE_INPUTS = 96;
+constexpr i64 GROUP = 6;           // rows that tiles of rows are made of
+constexpr i64 NEAR = 1 << 18;      // bytes of a layer's rows that a tile may have, to stay in the cache
 
 // Where one layer's numbers lie.
 template <class T> struct Level {
@@ -35,6 +36,7 @@ template <class T> struct Wide {
   Team &team;
   Supply supply;
   i64 rows, tiles = 0;  // rows at a time; tiles of parameters
+  i64 groups = 0;       // of rows, most in a tile
   Level<T> *levels;
   T *input, *target, *share, *losses;
   double *squares, *clipped, *costs;  // of each tile: Σ g² before and after clipping, the penalty
@@ -50,6 +52,8 @@ template <class T> struct Wide {
       Level<T> v = {};
       v.n_in = n_in = layer.n_in, v.n_out = n_out = layer.n_out;
       v.in = stride<T>(n_in), v.out = stride<T>(n_out);
+      const i64 fit = NEAR / (i64(sizeof(T)) * GROUP * (v.in + 2 * v.out));
+      if (l == 0 || fit < groups) groups = fit > 4 ? fit : 4;
       v.as = {n_in + 1, n_out}, v.turned_as = {whole<T>(n_out), n_in};
       v.w = supply.take<T>(v.as.size());
       if (l > 0) v.turned = supply.take<T>(v.turned_as.size());
@@ -180,16 +184,15 @@ template <class T> struct Wide {
     return n;
   }
 
-  // Cut n rows into tiles, so many of a size alone; for more threads large ones first, and small
-  // ones at the end, so that nobody waits long.
+  // Cut n rows into tiles, each as large as the cache allows; for more threads large ones first, and
+  // small ones at the end, so that nobody waits long.
   i64 deal(i64 n, i64 *bounds) const {
-    const i64 groups = (n + GROUP - 1) / GROUP;
+    const i64 all = (n + GROUP - 1) / GROUP;
     i64 count = 0, done = 0;
-    while (done < groups) {
+    while (done < all) {
       bounds[count++] = done * GROUP;
-      const i64 share = (groups - done) / (2 * job.threads);
-      const i64 size = team.board ? (share < 1 ? 1 : share) : TILE_ROWS / GROUP;
-      done += size;
+      const i64 share = team.board ? (all - done) / (2 * job.threads) : groups;
+      done += share < 2 ? 2 : (share < groups ? share : groups);
     }
     bounds[count] = n;
     return count;
