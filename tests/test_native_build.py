@@ -70,10 +70,11 @@ for engine in ("reference", "native"):
 
 @pytest.mark.slow
 def test_a_formula_changed_in_its_one_place_changes_both_engines(tmp_path):
-    """A copy of the package with another softsign, built: both engines train alike, but otherwise."""
+    """A copy of the package with another softsign: both its engines train alike, and otherwise."""
     pytest.importorskip("ziglang", reason="ziglang compiles it")
     package = tmp_path / "chainrule"
-    shutil.copytree(native.HERE.parent, package, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    left_out = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(native.HERE.parent, package, ignore=left_out)
     formulas = package / "activations.py"
     text = formulas.read_text("utf-8")
     for old, new in (("z / (1 + abs(z))", "z / (2 + abs(z))"),
