@@ -57,7 +57,8 @@ class Loop:
     ) -> History:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
-        copies = 4 + len(getattr(plan.optimizer, "slots", ()))  # gradient, first, best, scratch
+        slots = len(getattr(plan.optimizer, "slots", ()))
+        copies = 7 + 2 * slots  # gradient, first, best, scratch; and packed W, its transpose, slots
         refuse_beyond_memory(copies * network.theta.size, network.dtype, "training", network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
