@@ -13,16 +13,15 @@ import pytest
 from sklearn.model_selection import cross_val_score
 
 from chainrule import MLPClassifier
-from chainrule.engine import Data, Plan, State
+from chainrule.engine import ENGINES, Data, Plan, State
 from chainrule.engine.native import NativeEngine
 from chainrule.losses import SquaredError
-from chainrule.native import find
 from chainrule.network import Network
 from chainrule.optimizers import Adam
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant
 
-pytestmark = pytest.mark.skipif(isinstance(find(), str), reason=str(find()))
+pytestmark = pytest.mark.skipif("native" not in ENGINES, reason="there is no native engine")
 FORKS = hasattr(os, "fork")
 
 
