@@ -357,7 +357,7 @@ def test_a_training_beyond_memory_is_refused_before_its_copies(monkeypatch):
     net = Network([3, 6, 1])
     monkeypatch.setattr(arrays, "memory", lambda: 1.5 * 2**30)
     monkeypatch.setattr(net, "theta", np.broadcast_to(0.0, 2**26))
-    with pytest.raises(MemoryError, match=r"training Network.* takes 3 GiB .* 2 GiB"):
+    with pytest.raises(MemoryError, match=r"training Network.* takes 6 GiB .* 2 GiB"):
         train(net, X, X[:, :1], optimizer="adam")
 
 
