@@ -118,7 +118,7 @@ class NativeEngine:
 
     @cached_property
     def gradients(self) -> Gradients:
-        """The gradient of the latest update, layer by layer."""
+        """What `cost_and_gradient` fills, layer by layer; steps keep no gradient."""
         return self.network.gradients(self.gradient)
 
     def cost_and_gradient(self) -> tuple[float, Gradients]:
