@@ -9,8 +9,8 @@
 #include "update.h"
 
 constexpr i64 TILE_INPUTS = 96;
-constexpr i64 GROUP = 6;           // rows that tiles of rows are made of
-constexpr i64 NEAR = 1 << 18;      // bytes of a layer's rows that a tile may have, to stay in the cache
+constexpr i64 GROUP = 6;            // rows that tiles of rows are made of
+constexpr i64 TILE_BYTES = 1 << 18; // bytes of a layer's rows that a tile may have, to stay in the cache
 
 // Where one layer's numbers lie.
 template <class T> struct Level {
@@ -52,7 +52,7 @@ template <class T> struct Wide {
       Level<T> v = {};
       v.n_in = n_in = layer.n_in, v.n_out = n_out = layer.n_out;
       v.in = stride<T>(n_in), v.out = stride<T>(n_out);
-      const i64 fit = NEAR / (i64(sizeof(T)) * GROUP * (v.in + 2 * v.out));
+      const i64 fit = TILE_BYTES / (i64(sizeof(T)) * GROUP * (v.in + 2 * v.out));
       if (l == 0 || fit < groups) groups = fit > 4 ? fit : 4;
       v.as = {n_in + 1, n_out}, v.turned_as = {whole<T>(n_out), n_in};
       v.w = supply.take<T>(v.as.size());
