@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
 from chainrule.arrays import Array
-from chainrule.data import refuse_mixed
+from chainrule.data import as_weights, refuse_mixed
 from chainrule.estimators.fitting import MLP, trains_in_steps
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_CLASSIFICATION, PARAMETERS
@@ -48,6 +49,7 @@ class MLPClassifier(ClassifierMixin, MLP):
     classes_: Any
     temperature_: float
     _kind: str
+    _class_weights: list[float]
 
     def __init__(
         self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: Any = "adam",
@@ -132,6 +134,23 @@ class MLPClassifier(ClassifierMixin, MLP):
             right = ((outputs > 0.5) == (Y > 0.5)).all(axis=1)
         return float(np.average(right, weights=weights))
 
+    def _weigh(self, y: Any, weights: Array | None, first: bool) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        if self._kind == "labels":
+            raise ValueError(
+                f"class_weight={self.class_weight!r} does not fit several labels; expected None, or"
+                " weights of rows: sample_weight"
+            )
+        if first or not hasattr(self, "_class_weights"):
+            each = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y, sample_weight=weights
+            )
+            self._class_weights = each.tolist()
+        of_rows = np.asarray(self._class_weights)[np.searchsorted(self.classes_, y)]
+        weighed = of_rows if weights is None else of_rows * weights
+        return as_weights(weighed, len(y), weighed.dtype if weights is None else weights.dtype)
+
     def _strata(self, Y: Array) -> Any:
         if self._kind == "labels":
             return None
@@ -150,7 +169,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
         Small ones keep their precision, and none is exactly 0.
         """
-        probability = self._outputs(X, both=self._kind == "classes")
+        probability = self._outputs(X, both=True)
         return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
 
     def predict_log_proba(self, X: Any) -> Array:

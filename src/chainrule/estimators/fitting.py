@@ -230,7 +230,9 @@ class MLP(Outputs):
                 self._learn_targets(y, weights, classes)
             Y = np.ascontiguousarray(self._targets(y), dtype=X.dtype)
         check_targets(self._loss_and_output()[0], Y)
-        return Rows(Data(X, Y, self._weigh(y, weights, learn)), given, y, weights)
+        weighed = self._weigh(y, weights, learn)
+        weighed = None if weighed is None else weighed.astype(X.dtype, copy=False)
+        return Rows(Data(X, Y, weighed), given, y, weights)
 
     def _split(
         self, rows: Rows, eval_set: Any, rng: Any, calibrates: bool = True
