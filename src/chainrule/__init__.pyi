@@ -1,6 +1,10 @@
 from .activations import ACTIVATIONS as ACTIVATIONS
 from .activations import Activation as Activation
 from .activations import LeakyRelu as LeakyRelu
+from .attribution import integrated_gradients as integrated_gradients
+from .calibration import apply_temperature as apply_temperature
+from .calibration import expected_calibration_error as expected_calibration_error
+from .calibration import fit_temperature as fit_temperature
 from .callbacks import Callback as Callback
 from .callbacks import CallbackFailed as CallbackFailed
 from .callbacks import CSVLogger as CSVLogger
@@ -17,11 +21,14 @@ from .callbacks import TimeLimit as TimeLimit
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .gradcheck import check_gradients as check_gradients
+from .hidden import hidden_activations as hidden_activations
 from .history import History as History
 from .initializers import INITIALIZERS as INITIALIZERS
 from .initializers import Uniform as Uniform
 from .initializers import VarianceScaling as VarianceScaling
 from .initializers import Zeros as Zeros
+from .intervals import conformal_radius as conformal_radius
+from .intervals import cqr_offset as cqr_offset
 from .loop import Diverged as Diverged
 from .losses import LOSSES as LOSSES
 from .losses import AbsoluteError as AbsoluteError

@@ -14,15 +14,19 @@ A description is a dict of JSON's values (see `model_values`), with what its kin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.activations import ACTIVATIONS, Activation
+from chainrule.engine import State
 from chainrule.estimators import MLPClassifier, MLPRegressor
+from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.parameters import check_parameters
+from chainrule.estimators.table import PARAMETERS
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker
 from chainrule.network import Network, parameter_count
 from chainrule.preprocessing import TableEncoder
@@ -75,7 +79,7 @@ def describe(model: Any, packer: Packer) -> Description:
         return {"kind": kind, "encoder": packer.pack(state, "encoder")}
     if type(model) in ESTIMATORS.values():
         _check_fitted(model, "coefs_")
-        network = _describe_network(_network_of(model), packer)
+        network = _describe_network(fitted_network(model), packer)
         return {
             "kind": kind,
             "network": network,
@@ -159,17 +163,6 @@ def _check_finite(array: Any, what: str) -> None:
 # Estimators ----------------------------------------------------------------------------------
 
 
-def _network_of(model: Any) -> Network:
-    """Return the network of a fitted estimator, in a vector of its own."""
-    sizes = [model.coefs_[0].shape[0], *(W.shape[1] for W in model.coefs_)]
-    activations = [get_activation(each) for each in model.activations_]
-    dtype = model.coefs_[0].dtype
-    network = Network(sizes, activations, initializers="zeros", dtype=dtype)
-    for layer, W, b in zip(network.layers, model.coefs_, model.intercepts_, strict=True):
-        layer.W[:], layer.b[:] = W, b
-    return network
-
-
 def _describe_estimator(model: Any, packer: Packer) -> Any:
     parameters = model.get_params(deep=False) | {"callbacks": None}
     fitted = {}
@@ -200,7 +193,7 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         odd = min(parameters.keys() ^ known.keys())
         there = "lacks" if odd in known else "holds the unknown"
         raise ModelFileError(f"it {there} parameter {odd!r} of {name}")
-    check_parameters(parameters, cls._own)
+    check_parameters(parameters, PARAMETERS | cls._own)
     model = cls(**parameters)
     _check_fitted_values(name, fitted, network)
     for attribute, value in fitted.items():
@@ -222,7 +215,7 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
     """Raise ModelFileError for learnt things that do not belong to the network."""
     if lacking := (REQUIRED | REQUIRED_OF[name]) - fitted.keys():
         _refuse(f"a {name} without {min(lacking)}")
-    outputs, dtype = network.sizes[-1], network.dtype
+    outputs = network.sizes[-1]
     if name == "MLPClassifier":
         classes, kind = fitted["classes_"], fitted["_kind"]
         one_each = kind == "labels" or (kind == "classes" and outputs > 1)
@@ -235,17 +228,35 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
         if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
             _refuse(f"{each} that is no float64 of shape ({outputs},)")
         _check_finite(fitted[each], each)
-    if len({"_slots", "_t", "_epoch"} & fitted.keys()) in (1, 2):
-        _refuse("an optimizer's state that lacks one of _slots, _t, _epoch")
-    slots = fitted.get("_slots", [])
-    shape = (parameter_count(network.sizes),)
-    if any(np.shape(slot) != shape or slot.dtype != dtype for slot in slots):
-        _refuse(f"optimizer slots that are not {dtype} of shape {shape}")
-    for counter in {"t_", "n_iter_", "_t", "_epoch", "_seed"} & fitted.keys():
+    _check_under_way(fitted, network)
+    for counter in {"t_", "n_iter_"} & fitted.keys():
         if type(fitted[counter]) is not int or fitted[counter] < 0:
             _refuse(f"{counter}={fitted[counter]!r}")
     if not all(isinstance(fitted[each], list) for each in ("history_", "loss_curve_")):
         _refuse("a history or loss curve that is no list")
+
+
+def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
+    """Raise ModelFileError for what partial_fit left, if it does not belong to the network."""
+    if ("_states" in fitted) != ("_seeds" in fitted):
+        _refuse("a training under way that lacks one of _states, _seeds")
+    states, seeds = fitted.get("_states", []), fitted.get("_seeds", [])
+    known = {field.name for field in fields(State)} | {"theta"}
+    if not isinstance(states, list) or not isinstance(seeds, list) or len(states) != len(seeds):
+        _refuse(f"{np.size(states)} states of training for {np.size(seeds)} seeds")
+    if not all(type(seed) is int and seed >= 0 for seed in seeds):
+        _refuse(f"_seeds={str(seeds)[:80]}")
+    shape = (parameter_count(network.sizes),)
+    for state in states:
+        if not isinstance(state, dict) or state.keys() != known:
+            _refuse("a state of training whose entries are not those of this version")
+        slots = state["slots"] if isinstance(state["slots"], list) else [None]
+        vectors = [*slots, state["theta"]]
+        if any(np.shape(each) != shape or each.dtype != network.dtype for each in vectors):
+            _refuse(f"optimizer slots that are not {network.dtype} of shape {shape}")
+        for counter in ("t", "epoch"):
+            if type(state[counter]) is not int or state[counter] < 0:
+                _refuse(f"a state of training with {counter}={state[counter]!r}")
 
 
 # Encoders and pipelines ----------------------------------------------------------------------

@@ -1,0 +1,185 @@
+"""Classifier: which class, or which labels, a row has, and how probable each is."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+
+from chainrule.arrays import Array
+from chainrule.data import as_weights, refuse_mixed
+from chainrule.estimators.fitting import MLP, trains_in_steps
+from chainrule.estimators.parameters import Parameter, describe, store
+from chainrule.estimators.table import ATTRIBUTES, OF_CLASSIFICATION, PARAMETERS
+from chainrule.losses import BinaryCrossEntropy, CrossEntropy, Loss
+
+
+class MLPClassifier(ClassifierMixin, MLP):
+    """Classify with a fully connected network: two classes, many, or many labels.
+
+    Softmax outputs with cross-entropy for many classes; sigmoid outputs with binary cross-entropy
+    for two, and for each label of a multilabel target. Parameters, defaults and attributes are
+    those of scikit-learn's class, and more.
+
+    Parameters
+    ----------
+    {parameters}
+
+    {attributes}
+    classes_ : ndarray
+        The labels, in the order of the columns of `predict_proba`.
+    temperature_ : float
+        What logits are divided by, once `calibrate` has found it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from chainrule import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPClassifier((16,), solver="lbfgs", alpha=0.1, max_iter=500, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.97
+    True
+    """
+
+    _own: ClassVar[dict[str, Parameter]] = OF_CLASSIFICATION
+    classes_: Any
+    temperature_: float
+    _kind: str
+    _class_weights: list[float]
+
+    def __init__(
+        self, hidden_layer_sizes: Any = (100,), activation: Any = "relu", *, solver: Any = "adam",
+        alpha: float = 0.0001, batch_size: Any = "auto", learning_rate: Any = "constant",
+        learning_rate_init: float = 0.001, power_t: float = 0.5, max_iter: int = 200,
+        shuffle: bool = True, random_state: Any = None, tol: float = 1e-4, verbose: bool = False,
+        warm_start: bool = False, momentum: float = 0.9, nesterovs_momentum: bool = True,
+        early_stopping: bool = False, validation_fraction: float = 0.1, beta_1: float = 0.9,
+        beta_2: float = 0.999, epsilon: float = 1e-8, n_iter_no_change: float = 10,
+        max_fun: int = 15000, loss: Any = "auto", label_smoothing: float = 0.0,
+        class_weight: Any = None, output_activation: Any = "auto", initializer: Any = "auto",
+        dropout: Any = 0.0, input_dropout: float = 0.0, l1: float = 0.0, l2: float = 0.0,
+        weight_decay: float = 0.0, clip_norm: float | None = None,
+        gradient_accumulation_steps: int = 1, ema_decay: float | None = None,
+        monitor: Any = "metric", restore_best_weights: bool | None = None, callbacks: Any = None,
+        width: int | None = None, depth: int | None = None, scale_X: str = "none",
+        missing: str = "error", categorical_features: Any = None, n_estimators: int = 1,
+        calibration_fraction: float = 0.0, engine: str = "auto", n_threads: int | None = None,
+    ) -> None:  # fmt: skip
+        store(self, locals())
+
+    @available_if(trains_in_steps)
+    def partial_fit(
+        self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, eval_set: Any = None
+    ) -> Self:
+        """Train for one more epoch; `classes` names all labels at the first call.
+
+        With early stopping, each call holds out rows of its own, or takes `eval_set`; `coefs_` are
+        the best so far, and once there is no improvement for `n_iter_no_change` calls, further
+        calls change nothing.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' needs all rows at once, partial_fit sees some; expected a"
+                " dict of class: weight"
+            )
+        return self._partial_fit(X, y, sample_weight, eval_set, classes)
+
+    def _look_at_targets(self, y: Any) -> None:
+        refuse_mixed(y)
+
+    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
+        check_classification_targets(y)
+        self._kind = "labels" if type_of_target(y).startswith("multilabel") else "classes"
+        if self._kind == "labels":
+            self.classes_ = np.arange(y.shape[1])
+            return
+        if classes is not None:
+            refuse_mixed(classes, "classes")
+        self.classes_ = np.unique(y if classes is None else classes)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"{'y' if classes is None else 'classes'} holds one class only,"
+                f" {self.classes_.tolist()[0]!r}; expected at least two classes to tell apart"
+            )
+
+    def _targets(self, y: Any) -> Array:
+        if self._kind == "labels":
+            return np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+        if y.ndim != 1:
+            raise ValueError(
+                f"y has shape {y.shape}; expected (n,) classes, or (n, outputs) labels 0 and 1"
+            )
+        if new := sorted(set(np.unique(y).tolist()) - set(self.classes_.tolist())):
+            raise ValueError(
+                f"y holds class {new[0]!r}, which is not among the known classes"
+                f" {self.classes_.tolist()}; name all in partial_fit(classes=), or fit anew"
+            )
+        columns = np.searchsorted(self.classes_, y)
+        k = len(self.classes_)
+        return (columns == 1)[:, None] if k == 2 else np.eye(k)[columns]
+
+    def _loss_and_output(self) -> tuple[Loss, Any]:
+        if self._kind == "classes" and len(self.classes_) > 2:
+            return CrossEntropy(), "softmax"
+        return BinaryCrossEntropy(), "sigmoid"
+
+    def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
+        if outputs.shape[1] > 1 and self._kind == "classes":
+            right = outputs.argmax(axis=1) == Y.argmax(axis=1)
+        else:
+            right = ((outputs > 0.5) == (Y > 0.5)).all(axis=1)
+        return float(np.average(right, weights=weights))
+
+    def _weigh(self, y: Any, weights: Array | None, first: bool) -> Array | None:
+        if self.class_weight is None:
+            return weights
+        if self._kind == "labels":
+            raise ValueError(
+                f"class_weight={self.class_weight!r} does not fit several labels; expected None, or"
+                " weights of rows: sample_weight"
+            )
+        if first or not hasattr(self, "_class_weights"):
+            each = compute_class_weight(
+                self.class_weight, classes=self.classes_, y=y, sample_weight=weights
+            )
+            self._class_weights = each.tolist()
+        of_rows = np.asarray(self._class_weights)[np.searchsorted(self.classes_, y)]
+        weighed = of_rows if weights is None else of_rows * weights
+        return as_weights(weighed, len(y), weighed.dtype if weights is None else weights.dtype)
+
+    def _strata(self, Y: Array) -> Any:
+        if self._kind == "labels":
+            return None
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]
+
+    def predict(self, X: Any) -> Any:
+        """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
+        outputs = self._outputs(X)
+        if self._kind == "labels":
+            return (outputs > 0.5).astype(int)
+        most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
+        return self.classes_[most]
+
+    def predict_proba(self, X: Any) -> Array:
+        """Return the probability of each class (n, classes), in the order of `classes_`.
+
+        Small ones keep their precision, and none is exactly 0.
+        """
+        probability = self._outputs(X, both=True)
+        return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """Return the logarithm of `predict_proba` (n, classes); always finite."""
+        return np.asarray(np.log(self.predict_proba(X)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
+
+describe(MLPClassifier, PARAMETERS | OF_CLASSIFICATION, ATTRIBUTES)
