@@ -151,7 +151,8 @@ def test_early_stopping_has_keras_further_settings():
     assert stopped(falls, patience=1, mode="max") == 3
     assert stopped(falls, patience=1, mode="auto") == 3  # a metric is to rise
     assert stopped(falls, patience=1, min_delta=1.5) == 3
-    assert stopped(falls, patience=1, baseline=0.5) == 2
+    assert stopped(falls, patience=1, baseline=0.5) == 6  # each epoch improves on the last
+    assert stopped([5, 4, 4, 3, 3], patience=1, baseline=0.5) == 3
     assert stopped(falls, patience=1, baseline=4.5) == 6
     assert stopped([-v for v in falls], patience=1, mode="max", baseline=-4.5) == 6
     assert stopped([1, 2, 3, 3, 3, 3, 2, 2, 2, 2], patience=2, start_from_epoch=3) == 10
