@@ -341,7 +341,14 @@ def test_a_checkpoint_need_not_look_in_between(engine, monkeypatch, tmp_path):
     saving = ModelCheckpoint(tmp_path / "{epoch}", every=4)
     train(start(), *table(), epochs=10, callbacks=[saving], engine=engine)
     assert asked == [4, 4, 2]
+    asked.clear()
+    monkeypatch.setattr(loop, "MOST_EPOCHS", 3)  # as where a slice of time ends in between
+    every = Every()
+    every.next_look = lambda: np.inf
+    train(start(), *table(), epochs=10, callbacks=[saving, every], engine=engine)
+    assert asked == [3, 1, 3, 1, 2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["4", "8"]
+    assert (load_model(tmp_path / "8").theta == every.after[7]).all()
 
 
 def test_the_best_checkpoint_is_overwritten_by_better_ones_only(engine, tmp_path):
