@@ -108,7 +108,7 @@ def test_warm_start_goes_on_and_another_number_of_members_is_refused(engine):
         model.fit(X, y)
     for member, old in zip(model.members_, before, strict=True):
         assert 0 < np.abs(member["coefs"][0] - old).max() < 0.1
-    with pytest.raises(ValueError, match="2 fitted networks .* ask for 3"):
+    with pytest.raises(ValueError, match=r"2 fitted networks .* ask for 3"):
         model.set_params(n_estimators=3).fit(X, y)
 
 

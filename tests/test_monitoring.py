@@ -150,9 +150,9 @@ def test_the_best_weights_are_restored_in_every_mode(engine, monitor, how):
     alike = fitted("classes", engine, int(best) + 1, **settings)
     for mine, its in zip(model.coefs_, alike.coefs_, strict=True):
         np.testing.assert_array_equal(mine, its)
-    last = fitted("classes", engine, 12, (X, y), **settings | {how: True, how: False})
+    last = fitted("classes", engine, 12, (X, y), **settings)
     assert last.best_epoch_ is None
-    assert any((a != b).any() for a, b in zip(model.coefs_, last.coefs_, strict=True))
+    assert (last.coefs_[0] != model.coefs_[0]).any()
 
 
 def test_without_validation_rows_the_lowest_loss_is_restored(engine):
@@ -167,13 +167,11 @@ def test_patience_is_scikit_learns(engine):
     _, _, X, y, _ = rows("classes")
     settings = {"early_stopping": True, "n_iter_no_change": 4, "tol": 0.01}
     model = fitted("classes", engine, 200, (X, y), **settings)
-    best, waited, epoch = -np.inf, 0, 0
-    for epoch, score in enumerate(model.validation_scores_, 1):
-        waited = 0 if score >= best + 0.01 else waited + 1
+    best, waited = -np.inf, []
+    for score in model.validation_scores_:
+        waited.append(0 if score >= best + 0.01 else waited[-1] + 1)
         best = max(best, score)
-        if waited > 4:
-            break
-    assert epoch == model.n_iter_ < 200
+    assert waited.index(5) == len(waited) - 1 < 199
     assert "did not improve" in model.stop_reason_
 
 
