@@ -96,7 +96,7 @@ def test_rows_of_no_weight_are_not_held_out():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_too_few_rows_are_refused(n):
     X = RNG.normal(size=(n, 2))
-    with pytest.raises(ValueError, match=f"The validation set is too small: {n} rows leave"):
+    with pytest.raises(ValueError, match=f"The validation set is too small: n_samples={n}, "):
         hold_out(X, X[:, :1], None, None, 0.1, 0)
 
 
