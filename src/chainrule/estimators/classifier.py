@@ -9,10 +9,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.arrays import Array
+from chainrule.calibration import apply_temperature, fit_temperature
 from chainrule.data import as_weights, refuse_mixed
 from chainrule.estimators.fitting import MLP, trains_in_steps
+from chainrule.estimators.monitoring import Rows
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_CLASSIFICATION, PARAMETERS
 from chainrule.losses import BinaryCrossEntropy, CrossEntropy, Loss
@@ -190,7 +193,53 @@ class MLPClassifier(ClassifierMixin, MLP):
         probability = self._outputs(X, both=True)
         if len(self.classes_) == 1:
             return np.ones_like(probability[:, :1])
-        return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
+        probability = np.maximum(probability, np.finfo(probability.dtype).tiny)
+        if hasattr(self, "temperature_"):
+            tempered = apply_temperature(
+                self._logits(probability), self.temperature_, loss=self._calibrated()
+            )
+            probability = np.maximum(
+                tempered.astype(probability.dtype), np.finfo(probability.dtype).tiny
+            )
+        return np.asarray(probability)
+
+    def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Find the temperature of `predict_proba` on rows that were not trained on; return self.
+
+        Logits are divided by it (Guo et al. 2017): above 1 the network was too sure. Predictions
+        of classes do not change.
+
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = MLPClassifier(scale_X="standard", solver="lbfgs", random_state=0)
+        >>> model.fit(X[:300], y[:300]).calibrate(X[300:], y[300:]).temperature_ > 1
+        True
+        """
+        check_is_fitted(self, "coefs_")
+        self._calibrate(self._read(X, y, sample_weight, learn=False))
+        return self
+
+    def _calibrate(self, rows: Rows) -> None:
+        self.__dict__.pop("temperature_", None)
+        if len(self.classes_) == 1:
+            return
+        Y = rows.data.Y
+        if self._kind == "classes" and Y.shape[1] == 1:
+            Y = np.hstack([1 - Y, Y])
+        self.temperature_ = fit_temperature(
+            self._logits(self.predict_proba(rows.X)), Y, rows.weights, loss=self._calibrated()
+        )
+
+    def _calibrated(self) -> str:
+        """Return the loss by which probabilities are calibrated."""
+        return "cross_entropy" if self._kind == "classes" else "binary_cross_entropy"
+
+    def _logits(self, probability: Array) -> Array:
+        """Return logits that give these probabilities."""
+        p = probability.astype(np.float64)
+        if self._kind == "classes":
+            return np.asarray(np.log(p))
+        return np.asarray(np.log(p) - np.log1p(-np.minimum(p, 1 - 1e-16)))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba` (n, classes); always finite."""

@@ -22,6 +22,7 @@ from chainrule.callbacks import EarlyStopping, TerminateOnNaN, check_callbacks, 
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
 from chainrule.estimators.inputs import encode, encodes
+from chainrule.estimators.insight import Insight
 from chainrule.estimators.monitoring import (
     Rows,
     check_eval_set,
@@ -29,7 +30,7 @@ from chainrule.estimators.monitoring import (
     make_metric,
     monitored_as,
 )
-from chainrule.estimators.outputs import Outputs, member_count, member_parameters
+from chainrule.estimators.outputs import member_count, member_parameters
 from chainrule.estimators.parameters import Parameter, check_parameters
 from chainrule.estimators.plan import hidden_layers, initializers, is_lbfgs, make_plan
 from chainrule.estimators.table import PARAMETERS
@@ -61,7 +62,7 @@ def trains_in_steps(estimator: Any) -> bool:
     return True
 
 
-class MLP(Outputs):
+class MLP(Insight):
     """What both estimators share: fitting networks to a matrix of targets."""
 
     _own: ClassVar[dict[str, Parameter]] = {}  # parameters that only the subclass has
@@ -270,7 +271,7 @@ class MLP(Outputs):
         sizes, activations = hidden_layers(self.get_params(deep=False))
         output = get_activation(self._loss_and_output()[1])
         sizes = [data.X.shape[1], *sizes, data.Y.shape[1]]
-        draws = initializers(self.get_params(deep=False), len(sizes) - 1)
+        draws = initializers(self.get_params(deep=False), activations)
         activations = [*activations, output]
         networks = [
             Network(sizes, activations, initializers=draws, seed=seed, dtype=data.X.dtype)

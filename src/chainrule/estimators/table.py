@@ -178,7 +178,7 @@ PARAMETERS |= {
     ),
     "initializer": Parameter(
         "First weights: a name or a function (rng, n_in, n_out), or one per layer, output included;"
-        " 'auto' is what suits each activation.",
+        " 'auto' is scikit-learn's rule, and for activations that it has not, what suits each.",
         either(_is_initializer, several(_is_initializer)),
         "'auto', a name in INITIALIZERS, a function, or a sequence of one per layer",
         _initializer_names,
