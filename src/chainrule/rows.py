@@ -86,11 +86,12 @@ def hold_out(
     words = words_of(X, Y, seed)
     order = counted[np.lexsort((words[counted], stratum[counted]))]
     held = np.sort(order[_dealt_out(words[order], stratum[order], w[order], fraction)])
-    if len(held) < 2 or len(order) < 2 * len(held):
+    most = min(len(order) - 1, max(fraction * len(order) + 1, len(order) / 2))
+    if not 2 <= len(held) <= most:
         raise ValueError(
-            f"The validation set is too small: n_samples={len(order)}, of which {len(held)} would"
-            " be held out; expected at least 2, and no more than half: give more rows, or hold out"
-            " another share"
+            f"The validation set is too small: n_samples={len(order)}, of which {fraction:.3g}"
+            " would be held out; expected at least 2 rows of it, and others to train on: give more"
+            " rows, or hold out another share"
         )
     return np.setdiff1d(np.arange(n), held, assume_unique=True), held
 

@@ -46,6 +46,8 @@ def hold_out(
     leaves less than two rows, or loses a class.
     """
     data = rows.data
+    if share == 0:
+        raise ValueError(f"{name}=0 holds out no row: give a share, such as 0.1, or {remedy}")
     seed = int(rng.randint(2**31))
     try:
         sides = rows_held_out(data.X, data.Y, rows.weights, strata, share, seed, classes)
