@@ -103,7 +103,7 @@ def test_too_few_rows_are_refused(n):
 def test_more_than_half_may_be_held_out_and_all_may_not():
     X = RNG.normal(size=(30, 2))
     assert len(hold_out(X, X[:, :1], None, None, 0.8, 0)[1]) == 24
-    with pytest.raises(ValueError, match="n_samples=40, of which 0.99 would be held out"):
+    with pytest.raises(ValueError, match=r"n_samples=40, of which 0\.99 would be held out"):
         hold_out(np.ones((40, 2)), np.ones((40, 1)), None, None, 0.99, 0)
 
 
