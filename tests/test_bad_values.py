@@ -25,7 +25,7 @@ from refusals import (
 )
 
 pytestmark = pytest.mark.filterwarnings(
-    "ignore:reached 2 epochs:sklearn.exceptions.ConvergenceWarning"
+    "ignore:Stochastic Optimizer:sklearn.exceptions.ConvergenceWarning"
 )
 
 # The library -----------------------------------------------------------------------------------

@@ -89,6 +89,13 @@ class MLPClassifier(ClassifierMixin, MLP):
                 "class_weight='balanced' needs all rows at once, partial_fit sees some; expected a"
                 " dict of class: weight"
             )
+        if classes is not None and self._knows_targets() and self._kind == "classes":
+            refuse_mixed(classes, "classes")
+            if not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={np.unique(classes).tolist()} are not those of the first call to"
+                    f" partial_fit, {self.classes_.tolist()}; leave them out, or fit anew"
+                )
         return self._partial_fit(X, y, sample_weight, eval_set, classes)
 
     def _look_at_targets(self, y: Any) -> None:
@@ -103,10 +110,19 @@ class MLPClassifier(ClassifierMixin, MLP):
         if classes is not None:
             refuse_mixed(classes, "classes")
         self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2:
+
+    def _knows_targets(self) -> bool:
+        return hasattr(self, "_kind")
+
+    def _refuse_other_targets(self, y: Any) -> None:
+        if not self._knows_targets() or self._kind == "labels":
+            return
+        found = np.unique(y)
+        if not np.array_equal(found, self.classes_):
             raise ValueError(
-                f"{'y' if classes is None else 'classes'} holds one class only,"
-                f" {self.classes_.tolist()[0]!r}; expected at least two classes to tell apart"
+                "warm_start can only be used where `y` has the same classes as in the previous call"
+                f" to fit. Previously got {self.classes_}, `y` has {found}; fit anew with"
+                " warm_start=False"
             )
 
     def _targets(self, y: Any) -> Array:
@@ -123,7 +139,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             )
         columns = np.searchsorted(self.classes_, y)
         k = len(self.classes_)
-        return (columns == 1)[:, None] if k == 2 else np.eye(k)[columns]
+        return (columns == 1)[:, None] if k < 3 else np.eye(k)[columns]
 
     def _loss_and_output(self) -> tuple[Loss, Any]:
         if self._kind == "classes" and len(self.classes_) > 2:
@@ -157,13 +173,15 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _strata(self, Y: Array) -> Any:
         if self._kind == "labels":
             return None
-        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0].astype(int)
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
         outputs = self._outputs(X)
         if self._kind == "labels":
             return (outputs > 0.5).astype(int)
+        if len(self.classes_) == 1:
+            return self.classes_.repeat(len(outputs))
         most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
         return self.classes_[most]
 
@@ -173,6 +191,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         Small ones keep their precision, and none is exactly 0.
         """
         probability = self._outputs(X, both=True)
+        if len(self.classes_) == 1:
+            return np.ones_like(probability[:, :1])
         probability = np.maximum(probability, np.finfo(probability.dtype).tiny)
         if hasattr(self, "temperature_"):
             tempered = apply_temperature(
@@ -201,6 +221,8 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _calibrate(self, rows: Rows) -> None:
         self.__dict__.pop("temperature_", None)
+        if len(self.classes_) == 1:
+            return
         Y = rows.data.Y
         if self._kind == "classes" and Y.shape[1] == 1:
             Y = np.hstack([1 - Y, Y])

@@ -89,6 +89,9 @@ class MLPRegressor(RegressorMixin, MLP):
         self.y_mean_ = np.ldexp(center, k)
         self.y_scale_ = np.where(spread > 0, np.maximum(np.ldexp(spread, k), 5e-324), 1.0)
 
+    def _knows_targets(self) -> bool:
+        return hasattr(self, "y_mean_")
+
     def _targets(self, y: Any) -> Array:
         Y = _numbers(y)
         if Y.shape[1] != len(self.y_mean_):
@@ -109,7 +112,8 @@ class MLPRegressor(RegressorMixin, MLP):
     def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
         if not np.isfinite(outputs).all():
             return -np.inf
-        return float(r2_score(Y, outputs, sample_weight=weights))
+        with np.errstate(over="ignore"):  # numbers too large to square are as bad as can be
+            return float(r2_score(Y, outputs, sample_weight=weights))
 
     def predict(self, X: Any) -> Array:
         """Return the predicted number of each row (n,), or numbers (n, outputs)."""

@@ -365,7 +365,8 @@ _COMMON = """
         `coefs` and `intercepts` of each of several members.
     encoder_ : TableEncoder
         What turns X into features, where `scale_X`, `missing` or `categorical_features` ask for it.
-    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, out_activation_, n_features_in_
+    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, best_validation_score_, \
+out_activation_, n_features_in_, feature_names_in_
         As in scikit-learn.
 """
 ATTRIBUTES = f"""
