@@ -121,8 +121,9 @@ def _auc(model, X, y):
             lambda m, X, y: -mean_pinball_loss(y, m.predict(X), alpha=0.9),
         ),
     ],
-    ids=str,
-)
+    ids=["scorer name", "other name", "callable", "loss of classes", "scorer name of numbers",
+         "loss", "loss name", "scorer", "loss with a setting"],
+)  # fmt: skip
 def test_any_scorer_or_loss_is_monitored(engine, kind, monitor, truth):
     _, _, X, y, _ = rows(kind)
     model = fitted(kind, engine, eval_set=(X, y), monitor=monitor)
