@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -63,7 +64,8 @@ def fit_many(
         anything else.
     **settings
         All else that `train` takes by name but `callbacks` and `history`, which belong to one
-        network: `optimizer`, `epochs`, `patience`, …
+        network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all together; a
+        network whose turn comes after it is left as it is.
 
     Returns
     -------
@@ -100,13 +102,13 @@ def fit_many(
         loop = make_loop(net, *rows[_kind(net)], settings)
         choose_engine(settings["engine"], loop.plan, net, loop.data, 1)
     _refuse_records(nets, settings["epochs"], record_every)
-    stop = Event()
+    stop, started = Event(), perf_counter()
 
     def fit(place: int) -> tuple[History, Diverged | None]:
         net = nets[place]
         seed = {} if seeds is None else {"seed": seeds[place]}
         loop = make_loop(net, *rows[_kind(net)], settings | seed)
-        loop.cancelled = stop.is_set
+        loop.cancelled, loop.started = stop.is_set, started
         return loop.history, _run(loop, settings["engine"])
 
     most = min(n_threads or cores(), len(nets))
