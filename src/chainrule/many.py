@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from time import perf_counter
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -102,7 +102,7 @@ def fit_many(
         loop = make_loop(net, *rows[_kind(net)], settings)
         choose_engine(settings["engine"], loop.plan, net, loop.data, 1)
     _refuse_records(nets, settings["epochs"], record_every)
-    stop, started = Event(), perf_counter()
+    stop, started = Event(), monotonic()
 
     def fit(place: int) -> tuple[History, Diverged | None]:
         net = nets[place]
