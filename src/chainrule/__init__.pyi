@@ -3,6 +3,9 @@ from .activations import Activation as Activation
 from .activations import LeakyRelu as LeakyRelu
 from .callbacks import Callback as Callback
 from .callbacks import EarlyStopping as EarlyStopping
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import Finding as Finding
+from .diagnosis import diagnose as diagnose
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .gradcheck import check_gradients as check_gradients
