@@ -172,8 +172,9 @@ def split(name: str, seed: int) -> Split:
 
     Numbers to mean 0 and deviation 1, words to one column for each; targets that are numbers
     likewise to mean 0 and deviation 1, which leaves R² what it is, others to 0, 1, 2 and so on.
-    Classes keep their shares on both sides. Where the score is R², numbers are cut at 10 deviations:
-    one row of california lies 187 off, and alone took 0.2 from the R² of those who held it out.
+    Classes keep their shares on both sides. Where the score is R², numbers are cut at 10 standard
+    deviations: one row of california lies 187 off, and alone took 0.2 from the R² of those who
+    held it out.
     """
     table = raw(name)
     rows = np.arange(len(table.y))
