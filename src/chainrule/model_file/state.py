@@ -179,8 +179,9 @@ def _describe_estimator(model: Any, packer: Packer) -> Any:
 def _fitted_names(model: Any, parameters: dict[str, Any]) -> set[str]:
     """Return what fit left on the estimator; scikit-learn's own settings are not of it."""
     names = vars(model).keys() - parameters.keys() - DERIVED
-    own = ("_sklearn", "_skl_callbacks", "_callback_fit_ctx", "_parent_callback", "_metadata_req")
-    return {name for name in names if not name.startswith(own)}
+    return {
+        name for name in names if not name.startswith("_sklearn") and name != "_metadata_request"
+    }
 
 
 def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
