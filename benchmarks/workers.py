@@ -46,6 +46,10 @@ class Worker:
         seconds, units = self._ask(do="run", key=key, count=count)
         return seconds, units
 
+    def call(self, what: str, **arguments: Any) -> Any:
+        """Call a function of the peer's; return what it returns."""
+        return self._ask(do="call", what=what, arguments=arguments)
+
     def forget(self) -> None:
         """Drop all that was prepared."""
         self._ask(do="forget")
@@ -92,6 +96,8 @@ def answer(runs: dict[str, Run], peer: Any, request: dict[str, Any]) -> Any:
         runs.clear()
         return None
     make = getattr(peer, request["what"])
+    if request["do"] == "call":
+        return make(**request["arguments"])
     run, seconds = make(Case.from_json(request["case"]), **request["variant"])
     runs[request["key"]] = run
     return seconds

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chainrule import load_model
-from chainrule.cli.progress import ProgressBar
+from chainrule.callbacks import ProgressBar
 from chainrule.engine.reference import ReferenceEngine
 from refusals import LABELS, N, X, command, csv, refused
 
@@ -136,7 +136,8 @@ def test_ctrl_c_in_the_first_epoch(run, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "place", ["chainrule.tables.read_table", "chainrule.cli.progress.ProgressBar.on_train_begin"]
+    "place",
+    ["chainrule.tables.read_table", "chainrule.callbacks.progress.ProgressBar.on_train_begin"],
 )
 def test_ctrl_c_outside_of_the_training_writes_nothing(place, run, monkeypatch, tmp_path):
     def interrupt(*_):

@@ -1,13 +1,19 @@
 """Initializers: sizes of first weights, by name, by activation, and the user's own."""
 
+import warnings
+from itertools import pairwise
+
 import numpy as np
 import pytest
+from scipy import stats
+from sklearn.neural_network import MLPRegressor
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.initializers import (
     INITIALIZERS,
     Uniform,
     VarianceScaling,
+    as_scikit_learn,
     first_weights,
     get_initializer,
 )
@@ -36,6 +42,37 @@ def test_mean_and_variance(name):
     if name.endswith("uniform"):
         assert abs(W).max() <= np.sqrt(3 * expected)
     assert (b.any() and abs(b).max() <= 1) if name == "uniform" else not b.any()
+
+
+@pytest.mark.parametrize("name", ["identity", "logistic", "tanh", "relu"])
+def test_first_weights_and_biases_are_distributed_as_scikit_learn_s(name):
+    """Two-sample Kolmogorov-Smirnov tests against what its estimator draws, layer by layer."""
+    theirs = MLPRegressor(
+        hidden_layer_sizes=(60, 30), activation=name, max_iter=1, learning_rate_init=1e-12
+    )
+    coefs, intercepts = [[], [], []], [[], [], []]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an epoch is no training
+        for seed in range(20):
+            theirs.set_params(random_state=seed).fit(np.zeros((2, 5)), np.zeros(2))
+            for l in range(3):
+                coefs[l] += theirs.coefs_[l].ravel().tolist()
+                intercepts[l] += theirs.intercepts_[l].tolist()
+    draw = as_scikit_learn([ACTIVATIONS[name.replace("logistic", "sigmoid")]] * 2)
+    rng = np.random.default_rng(0)
+    for l, (n_in, n_out) in enumerate(pairwise([5, 60, 30, 1])):
+        drawn = [draw(rng, n_in, n_out) for _ in range(200)]
+        for k, given in enumerate((coefs[l], intercepts[l])):
+            ours = np.concatenate([pair[k].ravel() for pair in drawn])
+            bound = np.sqrt((2 if name == "logistic" else 6) / (n_in + n_out))
+            assert abs(ours).max() <= bound
+            assert stats.ks_2samp(ours, given).pvalue > 1e-3, (l, k)
+
+
+def test_what_scikit_learn_has_not_is_drawn_as_suits_it():
+    relu, gelu = ACTIVATIONS["relu"], ACTIVATIONS["gelu"]
+    assert as_scikit_learn([gelu]) == as_scikit_learn([relu, ACTIVATIONS["tanh"]]) == "auto"
+    assert as_scikit_learn([]) == as_scikit_learn([relu])  # its default, with no hidden layer
 
 
 @pytest.mark.parametrize("name", sorted(ACTIVATIONS))

@@ -1,7 +1,8 @@
 """Peers: how each library is driven; a module is imported in a process of its own, and only there.
 
 Each has `train(case, **variant)`, which prepares a case and returns a `Run` with the seconds it
-took to compile (None where nothing is); some have `predict` beside it.
+took to compile (None where nothing is); some have `predict` beside it. Those with estimators have
+`fit`, which fits one to a table and tells score and seconds.
 """
 
 from __future__ import annotations

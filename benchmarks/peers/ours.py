@@ -6,6 +6,7 @@ from time import perf_counter
 from typing import Any
 
 from benchmarks.cases import MOMENTUM, RATES, Case, Run, estimator_targets, make_data
+from benchmarks.peers.fitted import fit_and_score
 from chainrule import SGD, Adam, Network
 from chainrule import train as train_network
 
@@ -62,3 +63,11 @@ def predict(case: Case, estimator: bool) -> tuple[Run, None]:
         return perf_counter() - started, calls
 
     return run, None
+
+
+def fit(table: str, seed: int, settings: dict[str, Any], n_threads: int | None) -> dict[str, Any]:
+    """Fit an estimator to a table of `benchmarks.datasets`; return its score and its seconds."""
+    from chainrule import MLPClassifier, MLPRegressor
+
+    settings = settings | {"n_threads": n_threads}
+    return fit_and_score(MLPClassifier, MLPRegressor, table, seed, settings)

@@ -7,8 +7,10 @@ from time import perf_counter
 from typing import Any
 
 from sklearn.neural_network import MLPClassifier, MLPRegressor
+from threadpoolctl import threadpool_limits
 
 from benchmarks.cases import MOMENTUM, RATES, Case, Run, estimator_targets, make_data
+from benchmarks.peers.fitted import fit_and_score
 
 warnings.simplefilter("ignore")  # that training stops where we say so is no surprise
 
@@ -59,3 +61,9 @@ def predict(case: Case) -> tuple[Run, None]:
         return perf_counter() - started, calls
 
     return run, None
+
+
+def fit(table: str, seed: int, settings: dict[str, Any], n_threads: int | None) -> dict[str, Any]:
+    """Fit an estimator to a table of `benchmarks.datasets`; return its score and its seconds."""
+    with threadpool_limits(n_threads):
+        return fit_and_score(MLPClassifier, MLPRegressor, table, seed, settings)

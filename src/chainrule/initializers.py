@@ -2,12 +2,13 @@
 
 A layer of n_in inputs and n_out outputs gets weights (n_in, n_out) and biases (n_out,). The
 variance rules draw weights of variance 2 / (n_in + n_out) (Glorot and Bengio 2010), 2 / n_in
-(He et al. 2015) or 1 / n_in (LeCun et al. 1998), and leave the biases at zero.
+(He et al. 2015) or 1 / n_in (LeCun et al. 1998), and leave the biases at zero. scikit-learn's own
+rule, which the drop-in estimators keep, draws the biases too (`as_scikit_learn`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,20 +24,28 @@ Initializer: TypeAlias = Callable[[np.random.Generator, int, int], Any]
 
 @dataclass(frozen=True)
 class VarianceScaling:
-    """Weights of mean 0 and variance `scale` / fan, with fan = `inputs`·n_in + `outputs`·n_out."""
+    """Weights of mean 0 and variance `scale` / fan, with fan = `inputs`·n_in + `outputs`·n_out.
+
+    Biases are zero, or with `biases` drawn as the weights are.
+    """
 
     scale: float
     inputs: float = 1.0
     outputs: float = 0.0
     normal: bool = False
+    biases: bool = False
 
-    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> Array:
-        """Draw weights (n_in, n_out)."""
+    def __call__(self, rng: np.random.Generator, n_in: int, n_out: int) -> tuple[Array, Array]:
+        """Draw weights (n_in, n_out) and biases (n_out,)."""
         deviation = np.sqrt(self.scale / (self.inputs * n_in + self.outputs * n_out))
+        W = self._draw(rng, deviation, (n_in, n_out))
+        return W, self._draw(rng, deviation, (n_out,)) if self.biases else np.zeros(n_out)
+
+    def _draw(self, rng: np.random.Generator, deviation: float, shape: tuple[int, ...]) -> Array:
         if self.normal:
-            return rng.normal(0.0, deviation, (n_in, n_out))
+            return rng.normal(0.0, deviation, shape)
         bound = np.sqrt(3.0) * deviation  # a uniform variable on ±b has variance b² / 3
-        return rng.uniform(-bound, bound, (n_in, n_out))
+        return rng.uniform(-bound, bound, shape)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,28 @@ def get_initializer(initializer: str | Initializer, activation: Activation) -> I
     if initializer == "auto":
         initializer = activation.initializer
     return look_up(INITIALIZERS, initializer, "initializer")
+
+
+#: Activations that scikit-learn's networks have -> the variance of their first weights, in 1 / fan.
+_IN_SCIKIT_LEARN = {"identity": 2.0, "tanh": 2.0, "relu": 2.0, "sigmoid": 2.0 / 3.0}
+
+
+def as_scikit_learn(hidden: Sequence[Activation]) -> str | Initializer:
+    """Return what draws all layers of a network with these hidden activations in scikit-learn.
+
+    Weights and biases, the output layer's too, are uniform on ±√(6 / (n_in + n_out)), and on
+    ±√(2 / (n_in + n_out)) for sigmoid. For what scikit-learn hasn't, which is other activations and
+    layers that differ, it is "auto".
+
+    >>> from chainrule.activations import ACTIVATIONS
+    >>> as_scikit_learn([ACTIVATIONS["relu"]])
+    VarianceScaling(scale=2.0, inputs=1.0, outputs=1.0, normal=False, biases=True)
+    >>> as_scikit_learn([ACTIVATIONS["relu"], ACTIVATIONS["gelu"]])
+    'auto'
+    """
+    names = {activation.name for activation in hidden} or {"relu"}
+    scale = _IN_SCIKIT_LEARN.get(names.pop()) if len(names) == 1 else None
+    return "auto" if scale is None else VarianceScaling(scale, outputs=1.0, biases=True)
 
 
 def first_weights(

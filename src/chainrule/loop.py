@@ -11,13 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
+from time import monotonic
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, refuse_beyond_memory
-from chainrule.callbacks import BestWeights, Callback
+from chainrule.callbacks import BestWeights, Callback, Crew, Training
 from chainrule.engine import Data, Fault, Plan, State, choose_engine
-from chainrule.engine.contract import EPOCH, LOSS, RATE, UPDATES
+from chainrule.engine.contract import EPOCH, LOSS, ONE_BATCH, RATE, UPDATES
 from chainrule.history import History
 from chainrule.lbfgs import minimise
 from chainrule.network import Network
@@ -49,8 +51,10 @@ class Loop:
     last_epoch: int | None = None  # stop here, before the plan does
     record_every: int = 1
     cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
+    model: Callable[[], Any] | None = None  # what a checkpoint saves; by default the network
     _done: int = field(init=False, default=0)  # epochs of this run
     _passing: bool = field(init=False, default=False)  # the last record is there until the next
+    _sliced: float = field(init=False, default=0.0)  # when the slice of time under way began
 
     def run(
         self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
@@ -68,8 +72,8 @@ class Loop:
         first_theta = network.theta.copy()
         if self._best_by_loss():
             self.state.best_theta = first_theta.copy()
-        for callback in self.callbacks:
-            callback.on_train_begin(network, history)
+        self.crew = Crew(self._training(), self.callbacks)
+        self.crew.begin()
         finished = False
         try:
             if isinstance(plan.optimizer, LBFGS):
@@ -83,16 +87,36 @@ class Loop:
         except Exception as error:
             network.theta[:] = first_theta  # or the best below; what failed may have ruined it
             history.stop_reason = history.stop_reason or f"failed: {error}"
-            raise
+            if not (isinstance(error, Diverged) and self._ends_by_value(error)):
+                raise
         finally:
             restore = self.held_out is not None if self.restore_best is None else self.restore_best
             if restore or not finished:
                 if self.state.best_epoch:
                     self.best.theta, self.best.epoch = self.state.best_theta, self.state.best_epoch
                 self.best.restore(network, history)
-            for callback in self.callbacks:
-                callback.on_train_end(network, history)
+            self.crew.end()
         return history
+
+    def _training(self) -> Training:
+        """Return what callbacks may know of the training, and change."""
+        measured = ["epoch", "updates", "loss", "gradient_norm", "seconds"]
+        if not isinstance(self.plan.optimizer, LBFGS):
+            measured.append("rate")
+        if self.held_out is not None:
+            measured.append("validation_loss")
+        if self.metric is not None:
+            measured.append("metric")
+        last = self.plan.epochs if self.last_epoch is None else self.last_epoch
+        return Training(
+            self.plan, self.network, self.history, self.state, self.data.n, last, tuple(measured),
+            self.model or (lambda: self.network),
+        )  # fmt: skip
+
+    def _ends_by_value(self, error: Diverged) -> bool:
+        """Tell whether a callback wants that, and there are weights to end with."""
+        kept = self.best.theta is not None or self.state.best_epoch > 0
+        return self.crew.each("on_divergence", error) and kept
 
     def _best_by_loss(self) -> bool:
         """Tell whether the engine can know which epoch is the best, and keep its weights."""
@@ -103,11 +127,16 @@ class Loop:
 
     def _epochs(self) -> None:
         """Advance look by look, until the plan, its threshold or a callback ends it."""
-        plan, history = self.plan, self.history
+        plan, history, crew = self.plan, self.history, self.crew
         last = plan.epochs if self.last_epoch is None else self.last_epoch
         while self.state.epoch < last:
-            event = self.engine.advance(self.state, self._next_look(last), SLICE)
-            stop = self._look(event.records)
+            crew.before_epoch(self.state.epoch + 1)
+            if batchwise := crew.sees_batches:
+                crew.before_batch()
+            pause = ONE_BATCH if batchwise else SLICE
+            event = self.engine.advance(self.state, self._next_look(last), pause)
+            stop = crew.after_batch(event) if batchwise else False
+            stop = self._look(event.records) or stop
             if event.kind == "interrupt":
                 raise KeyboardInterrupt
             if event.kind == "fault":
@@ -142,8 +171,7 @@ class Loop:
         """Return for how many epochs the engine may go on before somebody must look."""
         if self._watched():
             return 1
-        looks = [each.next_look() for each in self.callbacks]
-        looks.append(self.plan.schedule.next_look(self.state.plateau))
+        looks = self.crew.next_look(), self.plan.schedule.next_look(self.state.plateau)
         return max(1, int(min(*looks, MOST_EPOCHS, last - self.state.epoch)))
 
     def _look(self, records: Array) -> bool:
@@ -151,8 +179,8 @@ class Loop:
         if self.cancelled is not None and self.cancelled():
             self._keep(records)
             raise KeyboardInterrupt
-        unasked = self.plan.schedule.next_look(self.state.plateau) == inf and not self.callbacks
-        if unasked and not self._watched():
+        unasked = self.plan.schedule.next_look(self.state.plateau) == inf
+        if unasked and not self.crew.sees_epochs and not self._watched():
             self._keep(records)
             return False
         stop, seen = False, 0
@@ -165,6 +193,7 @@ class Loop:
 
     def _look_at(self, record: Array) -> bool:
         """Look at one epoch's record (1, columns); return True to stop."""
+        self.crew.before_epoch(int(record[0, EPOCH]))
         validation_loss, metric = self._measure()
         self._keep(record, validation_loss, metric)
         loss, rate = float(record[0, LOSS]), float(record[0, RATE])
@@ -179,8 +208,7 @@ class Loop:
         self.plan.schedule.after_epoch(plateau, loss, rate)
         if plateau.exhausted:
             self.history.stop_reason = "the learning rate reached its lowest value on a plateau"
-        stops = [each.on_epoch_end(self.network, self.history) for each in self.callbacks]
-        return plateau.exhausted or any(stops)
+        return self.crew.each("on_epoch_end") or plateau.exhausted
 
     def _measure(self) -> tuple[float | None, float | None]:
         """Return the validation loss and the metric of the network as it is, where wanted."""
@@ -208,10 +236,14 @@ class Loop:
         self.history.add(records, validation_loss, metric)
 
     def _time_slice(self) -> bool:
+        """Tell the callbacks where it stands, if the slice of time is over."""
+        now = monotonic()
+        if self.crew.sees_batches and now - self._sliced < SLICE:
+            return False
+        self._sliced = now
         per_epoch = -(-self.data.n // self.plan.batch_size)
         done = self.state.epoch + self.state.batch / per_epoch
-        stops = [each.on_time_slice(self.network, self.history, done) for each in self.callbacks]
-        return any(stops)
+        return self.crew.each("on_time_slice", done)
 
     def _diverged(self, fault: Fault, epoch: int) -> Diverged:
         rate = getattr(self.plan.optimizer, "rate", None)

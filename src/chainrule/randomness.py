@@ -8,8 +8,11 @@ as a hash: place i of a stream with key k is mix(k + (i + 1)·φ), all modulo 2�
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from chainrule.arrays import Array
 
@@ -18,7 +21,7 @@ Bits = NDArray[np.uint64]
 MASK = (1 << 64) - 1
 PHI = 0x9E3779B97F4A7C15  # 2⁶⁴ / golden ratio, odd
 
-ROW_ORDER, DROPOUT = 1, 2  # streams
+ROW_ORDER, DROPOUT, CONTENT = 1, 2, 3  # streams
 VALIDATION_ROWS = -1  # the "epoch" whose order decides which rows are held out
 
 
@@ -60,3 +63,36 @@ def dropout_mask(seed: int, step: int, layer: int, shape: tuple[int, int], rate:
     words = bits(key(seed, DROPOUT, step, layer), shape[0] * shape[1])
     threshold = np.uint64(min(int(rate * 2.0**64), MASK))
     return (words >= threshold).reshape(shape) / (1.0 - rate)
+
+
+def row_words(matrix: Any, seed: int, name: int = 0) -> Bits:
+    """Return a random word for each row of `matrix`: a function of the seed and what it holds.
+
+    Equal rows have equal words, wherever they stand; a zero counts as one whether it is stored or
+    not. `name` keeps matrices apart whose words are to be added, such as inputs and targets.
+
+    >>> words = row_words(np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0]]), seed=0)
+    >>> bool(words[0] == words[2] != words[1])
+    True
+    """
+    rows, columns = matrix.shape
+    factors = bits(key(seed, CONTENT, name), columns) | np.uint64(1)
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_array(matrix)
+        if not matrix.has_canonical_format:
+            matrix = matrix.copy()
+            matrix.sum_duplicates()
+        words = _mix(_as_words(matrix.data)) * factors[matrix.indices]
+        sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words, dtype=np.uint64)])
+        return _mix(sums[matrix.indptr[1:]] - sums[matrix.indptr[:-1]])
+    sums = np.zeros(rows, dtype=np.uint64)
+    step = max(1, 2**18 // max(columns, 1))  # so that what is in between fits the cache
+    for first in range(0, rows, step):
+        block = _as_words(matrix[first : first + step])
+        sums[first : first + step] = (_mix(block) * factors).sum(axis=1, dtype=np.uint64)
+    return _mix(sums)
+
+
+def _as_words(values: Array) -> Bits:
+    """Return the bits of floats as words; both zeros are 0, and mix(0) = 0 adds nothing."""
+    return np.asarray((values + 0.0).astype(np.float64).view(np.uint64))

@@ -78,7 +78,7 @@ def _train(
     force: bool,
 ) -> None:
     from chainrule import tabular
-    from chainrule.cli.progress import ProgressBar
+    from chainrule.callbacks import ProgressBar
     from chainrule.report import summary, to_json, write_report
     from chainrule.tables import read_table
 
@@ -89,8 +89,8 @@ def _train(
     frame = read_table(table)
     say = _teller(as_json)
     say(f"{_named(table)}: {frame.height} rows, {frame.width} columns")
-    progress = ProgressBar(settings.epochs, quiet=as_json)
-    model = tabular.train_table(frame, target, settings, [progress])
+    progress = [] if as_json else [ProgressBar()]
+    model = tabular.train_table(frame, target, settings, progress)
     for note in model.notes:
         say(note)
     facts = summary(model)

@@ -1,71 +1,12 @@
-"""Progress: what a person sees while and after the machine works."""
+"""Progress: what a person sees of a model file."""
 
 from __future__ import annotations
 
-import sys
-from time import monotonic
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 from rich.table import Table
-
-from chainrule.callbacks import Callback
-from chainrule.history import History
-from chainrule.network import Network
-
-PLAIN_LINE_EVERY = 5.0  # seconds, where there is no terminal to draw on
-
-
-class ProgressBar(Callback):
-    """A bar with loss, metric and remaining time; plain lines where there is no terminal."""
-
-    def __init__(self, epochs: int, quiet: bool = False) -> None:
-        self.epochs, self.quiet = epochs, quiet
-        self.console = Console(file=sys.stderr)
-        self.last_line = monotonic()
-
-    def on_train_begin(self, network: Network, history: History) -> None:
-        live = self.console.is_terminal and not self.quiet
-        self.bar = Progress(
-            TextColumn("epoch {task.completed:.0f}/{task.total:.0f}"), BarColumn(),
-            TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), console=self.console, transient=True, refresh_per_second=10,
-            disable=not live,
-        )  # fmt: skip
-        self.task = self.bar.add_task("", total=self.epochs)
-        self.bar.start()
-
-    def on_epoch_end(self, network: Network, history: History) -> None:
-        text = _describe(history)
-        self.bar.update(self.task, completed=history.records[-1]["epoch"], description=text)
-        late = monotonic() - self.last_line > PLAIN_LINE_EVERY
-        if late and not self.quiet and not self.console.is_terminal:
-            print(f"epoch {len(history)}/{self.epochs} {text}", file=sys.stderr)
-            self.last_line = monotonic()
-
-    def on_time_slice(self, network: Network, history: History, done: float) -> None:
-        self.bar.update(self.task, completed=done)
-
-    def on_train_end(self, network: Network, history: History) -> None:
-        self.bar.stop()
-
-
-def _describe(history: History) -> str:
-    record = history.records[-1]
-    text = f"loss {record['loss']:.4g}"
-    if record["validation_loss"] is not None:
-        text += f" validation {record['validation_loss']:.4g}"
-    if record["metric"] is not None:
-        text += f" metric {record['metric']:.4g}"
-    return text
 
 
 def tell_header(header: dict[str, Any]) -> None:

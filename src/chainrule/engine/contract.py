@@ -61,6 +61,13 @@ class Plan:
     stop_below: float | None = None
     stop_rule: Literal["mean", "every_row"] = "mean"
 
+    def rate(self, t: int, per_epoch: int) -> float:
+        """Return the learning rate of update t, of `per_epoch` in an epoch, before the state's
+        factor: the optimizer's rate times the schedule's factor."""
+        assert isinstance(self.optimizer, Optimizer)
+        factor = self.schedule.factor(t, per_epoch, per_epoch * self.epochs)
+        return self.optimizer.rate * factor
+
     def reached(self, record: Sequence[float]) -> bool:
         """Tell whether the epoch's loss is under the threshold, by the plan's rule."""
         if self.stop_below is None:
@@ -107,6 +114,8 @@ class Fault:
     place: str
 
 
+ONE_BATCH = -1.0  # seconds after which any engine comes back: those of one batch
+
 EventKind = Literal["epochs", "time", "threshold", "fault", "interrupt"]
 
 
@@ -146,9 +155,10 @@ class Engine(Protocol):
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until `epochs` more are complete, about `seconds` have passed, the plan's
-        threshold is reached, or a number is not finite; change `state` and the parameters.
+        threshold is reached, or a number is not finite; change `state` and the parameters. With
+        ONE_BATCH seconds it goes on for one batch.
 
-        How many are asked for at once changes no bit of what comes out."""
+        How much is asked for at once changes no bit of what comes out."""
         ...
 
     def evaluate(self, data: Data) -> tuple[float, Array]:

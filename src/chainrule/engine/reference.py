@@ -176,10 +176,7 @@ class ReferenceEngine:
 
     def _rate(self, state: State) -> float:
         """Return the learning rate of update `state.t`."""
-        assert isinstance(self.plan.optimizer, Optimizer)
-        total = self.per_epoch * self.plan.epochs
-        factor = self.plan.schedule.factor(state.t, self.per_epoch, total)
-        return self.plan.optimizer.rate * factor * state.plateau.factor
+        return self.plan.rate(state.t, self.per_epoch) * state.plateau.factor
 
     def _close_epoch(self, state: State) -> list[float]:
         """Keep the epoch's parameters if they are best; begin the next, and return its record."""
