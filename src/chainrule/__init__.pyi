@@ -18,6 +18,9 @@ from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TensorBoard as TensorBoard
 from .callbacks import TerminateOnNaN as TerminateOnNaN
 from .callbacks import TimeLimit as TimeLimit
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import Finding as Finding
+from .diagnosis import diagnose as diagnose
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .gradcheck import check_gradients as check_gradients
