@@ -1,4 +1,4 @@
-"""Sparse rows: both engines take them as they are, and make of them what they make of dense ones."""
+"""Sparse rows: both engines take them as they are, and make of them what dense ones become."""
 
 import dataclasses
 import subprocess
@@ -105,7 +105,9 @@ def test_steps_on_sparse_rows_equal_the_reference(n, size, density, dropout, isa
         engine.advance(state, 5, 60.0)
     theta = reference[0].network.theta
     assert native[0].network.theta == pytest.approx(theta, rel=1e-11, abs=1e-13)
-    (one, gradient), (other, its) = (engine.cost_and_gradient() for engine, _ in (reference, native))
+    (one, gradient), (other, its) = (
+        engine.cost_and_gradient() for engine, _ in (reference, native)
+    )
     assert one == pytest.approx(other, rel=1e-12)
     assert its.flat == pytest.approx(gradient.flat, rel=1e-11, abs=1e-13)
     held_out = Data(*rows(90, density=density, seed=1))
