@@ -99,11 +99,15 @@ class Evidence:
     def baseline(self) -> float:
         """The mean loss of the best answer that is the same for all rows.
 
-        Without rows, the first epoch's loss stands for it.
+        Without rows, the first epoch's loss stands for it, or that of all classes being as likely.
         """
-        return (
-            float(self.losses[0]) if self.blind else constant_cost(self.loss, self.Y, self.weights)
-        )
+        if not self.blind:
+            return constant_cost(self.loss, self.Y, self.weights)
+        first, k = float(self.losses[0]), self.network.sizes[-1]
+        if self.loss.targets != (0.0, 1.0):
+            return first
+        even = np.full((1, k), 1 / k if self.loss.rows_sum_to_one else 0.5)
+        return min(first, constant_cost(self.loss, even, np.ones(1)))
 
     @cached_property
     def unit(self) -> float:
