@@ -15,7 +15,7 @@ Severity = Literal["warning", "note"]
 WIDTH = 96  # characters in a line of the report
 #: What stands out in a terminal, and how.
 STYLES = {
-    r"^Diagnosis: healthy.*": "bold green",
+    r"^Diagnosis: [a-z].*": "bold green",
     r"^Diagnosis: \d.*": "bold",
     r"^WARNING: .*": "bold red",
     r"^NOTE: .*": "bold cyan",
@@ -97,7 +97,8 @@ class Diagnosis:
         """How many findings there are, in a sentence."""
         warnings = len(self.warnings)
         notes = len(self.findings) - warnings
-        parts = [f"{warnings} warning{'s' * (warnings != 1)}"] if warnings else ["healthy"]
+        well = "healthy" if self.rows else "nothing wrong in the record"
+        parts = [f"{warnings} warning{'s' * (warnings != 1)}"] if warnings else [well]
         if notes:
             parts.append(f"{notes} note{'s' * (notes != 1)}")
         return ", ".join(parts)
@@ -116,9 +117,10 @@ class Diagnosis:
         """Return in a sentence what was looked at, and how well it does."""
         if not self.rows:
             return (
-                f"{self.network}, by the record of {self.epochs:,} epochs alone: the loss went from"
-                f" {self.baseline:.4g} to {self.loss:.4g}. Give X and y too, to have columns, units"
-                " and gradients looked at."
+                f"{self.network}, by the record of {self.epochs:,} epochs alone: loss"
+                f" {self.loss:.4g}, where a network that knows nothing has about"
+                f" {self.baseline:.4g}. Give X and y too, to have columns, units and gradients"
+                " looked at."
             )
         epochs = f" after {self.epochs:,} epochs" if self.epochs else ""
         return (

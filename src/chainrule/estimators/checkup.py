@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.diagnosis import Diagnosis, diagnose
 from chainrule.estimators.inputs import has_encoder
+from chainrule.estimators.monitoring import check_eval_set
 from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.plan import make_plan
 from chainrule.history import History
@@ -36,7 +37,7 @@ def check_up(
         data = estimator._read(X, y, sample_weight, learn=False).data
         seen, rows = (data.X, data.Y, data.weights), data.n
     if eval_set is not None:
-        apart = estimator._read(*eval_set, None, learn=False).data
+        apart = estimator._read(*check_eval_set(eval_set), learn=False).data
         held_out = apart.X, apart.Y
     if parameters["batch_size"] != "auto":
         rows = max(rows, parameters["batch_size"])  # those looked at may be fewer than in fit
