@@ -262,7 +262,7 @@ def test_curves_are_drawn_from_whatever_has_a_history():
     for source in (history, history.records):
         assert_array_equal(plot_loss(source).get_lines()[0].get_ydata(), history["loss"])
     assert len(plot_gradient_norms(history).get_lines()) == 2
-    model = MLPRegressor(hidden_layer_sizes=(3,), early_stopping=True, random_state=0, max_iter=400)
+    model = MLPRegressor(hidden_layer_sizes=(3,), solver="lbfgs", random_state=0, max_iter=900)
     X = np.linspace(-1, 1, 50)[:, None]
     model.fit(X, X[:, 0])
     training = plot_loss(model).get_lines()[0].get_ydata()
