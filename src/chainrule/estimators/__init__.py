@@ -161,7 +161,7 @@ _OF_REGRESSION = {
 
 
 def _regression_losses() -> list[str]:
-    return sorted(name for name in LOSSES if not name.endswith("cross_entropy"))
+    return sorted(n for n, each in LOSSES.items() if each.targets[1] != 1 and n != "quantiles")
 
 
 def _numbers(y: Any) -> Array:
