@@ -151,7 +151,8 @@ def test_early_stopping_has_keras_further_settings():
     assert stopped(falls, patience=1, mode="max") == 3
     assert stopped(falls, patience=1, mode="auto") == 3  # a metric is to rise
     assert stopped(falls, patience=1, min_delta=1.5) == 3
-    assert stopped(falls, patience=1, baseline=0.5) == 2
+    assert stopped(falls, patience=1, baseline=0.5) == 6  # each epoch improves on the last
+    assert stopped([5, 4, 4, 3, 3], patience=1, baseline=0.5) == 3
     assert stopped(falls, patience=1, baseline=4.5) == 6
     assert stopped([-v for v in falls], patience=1, mode="max", baseline=-4.5) == 6
     assert stopped([1, 2, 3, 3, 3, 3, 2, 2, 2, 2], patience=2, start_from_epoch=3) == 10
@@ -340,7 +341,14 @@ def test_a_checkpoint_need_not_look_in_between(engine, monkeypatch, tmp_path):
     saving = ModelCheckpoint(tmp_path / "{epoch}", every=4)
     train(start(), *table(), epochs=10, callbacks=[saving], engine=engine)
     assert asked == [4, 4, 2]
+    asked.clear()
+    monkeypatch.setattr(loop, "MOST_EPOCHS", 3)  # as where a slice of time ends in between
+    every = Every()
+    every.next_look = lambda: np.inf
+    train(start(), *table(), epochs=10, callbacks=[saving, every], engine=engine)
+    assert asked == [3, 1, 3, 1, 2]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["4", "8"]
+    assert (load_model(tmp_path / "8").theta == every.after[7]).all()
 
 
 def test_the_best_checkpoint_is_overwritten_by_better_ones_only(engine, tmp_path):

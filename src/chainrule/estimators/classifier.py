@@ -9,10 +9,13 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.arrays import Array
+from chainrule.calibration import apply_temperature, fit_temperature
 from chainrule.data import as_weights, refuse_mixed
 from chainrule.estimators.fitting import MLP, trains_in_steps
+from chainrule.estimators.monitoring import Rows
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_CLASSIFICATION, PARAMETERS
 from chainrule.losses import BinaryCrossEntropy, CrossEntropy, Loss
@@ -86,6 +89,13 @@ class MLPClassifier(ClassifierMixin, MLP):
                 "class_weight='balanced' needs all rows at once, partial_fit sees some; expected a"
                 " dict of class: weight"
             )
+        if classes is not None and self._knows_targets() and self._kind == "classes":
+            refuse_mixed(classes, "classes")
+            if not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={np.unique(classes).tolist()} are not those of the first call to"
+                    f" partial_fit, {self.classes_.tolist()}; leave them out, or fit anew"
+                )
         return self._partial_fit(X, y, sample_weight, eval_set, classes)
 
     def _look_at_targets(self, y: Any) -> None:
@@ -100,10 +110,19 @@ class MLPClassifier(ClassifierMixin, MLP):
         if classes is not None:
             refuse_mixed(classes, "classes")
         self.classes_ = np.unique(y if classes is None else classes)
-        if len(self.classes_) < 2:
+
+    def _knows_targets(self) -> bool:
+        return hasattr(self, "_kind")
+
+    def _refuse_other_targets(self, y: Any) -> None:
+        if not self._knows_targets() or self._kind == "labels":
+            return
+        found = np.unique(y)
+        if not np.array_equal(found, self.classes_):
             raise ValueError(
-                f"{'y' if classes is None else 'classes'} holds one class only,"
-                f" {self.classes_.tolist()[0]!r}; expected at least two classes to tell apart"
+                "warm_start can only be used where `y` has the same classes as in the previous call"
+                f" to fit. Previously got {self.classes_}, `y` has {found}; fit anew with"
+                " warm_start=False"
             )
 
     def _targets(self, y: Any) -> Array:
@@ -120,7 +139,7 @@ class MLPClassifier(ClassifierMixin, MLP):
             )
         columns = np.searchsorted(self.classes_, y)
         k = len(self.classes_)
-        return (columns == 1)[:, None] if k == 2 else np.eye(k)[columns]
+        return (columns == 1)[:, None] if k < 3 else np.eye(k)[columns]
 
     def _loss_and_output(self) -> tuple[Loss, Any]:
         if self._kind == "classes" and len(self.classes_) > 2:
@@ -154,13 +173,15 @@ class MLPClassifier(ClassifierMixin, MLP):
     def _strata(self, Y: Array) -> Any:
         if self._kind == "labels":
             return None
-        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0]
+        return Y.argmax(axis=1) if Y.shape[1] > 1 else Y[:, 0].astype(int)
 
     def predict(self, X: Any) -> Any:
         """Return the most probable class of each row (n,), or 0/1 labels (n, outputs)."""
         outputs = self._outputs(X)
         if self._kind == "labels":
             return (outputs > 0.5).astype(int)
+        if len(self.classes_) == 1:
+            return self.classes_.repeat(len(outputs))
         most = outputs.argmax(axis=1) if outputs.shape[1] > 1 else (outputs[:, 0] > 0.5).astype(int)
         return self.classes_[most]
 
@@ -170,7 +191,55 @@ class MLPClassifier(ClassifierMixin, MLP):
         Small ones keep their precision, and none is exactly 0.
         """
         probability = self._outputs(X, both=True)
-        return np.asarray(np.maximum(probability, np.finfo(probability.dtype).tiny))
+        if len(self.classes_) == 1:
+            return np.ones_like(probability[:, :1])
+        probability = np.maximum(probability, np.finfo(probability.dtype).tiny)
+        if hasattr(self, "temperature_"):
+            tempered = apply_temperature(
+                self._logits(probability), self.temperature_, loss=self._calibrated()
+            )
+            probability = np.maximum(
+                tempered.astype(probability.dtype), np.finfo(probability.dtype).tiny
+            )
+        return np.asarray(probability)
+
+    def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Find the temperature of `predict_proba` on rows that were not trained on; return self.
+
+        Logits are divided by it (Guo et al. 2017): above 1 the network was too sure. Predictions
+        of classes do not change.
+
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> model = MLPClassifier(scale_X="standard", solver="lbfgs", random_state=0)
+        >>> model.fit(X[:300], y[:300]).calibrate(X[300:], y[300:]).temperature_ > 1
+        True
+        """
+        check_is_fitted(self, "coefs_")
+        self._calibrate(self._read(X, y, sample_weight, learn=False))
+        return self
+
+    def _calibrate(self, rows: Rows) -> None:
+        self.__dict__.pop("temperature_", None)
+        if len(self.classes_) == 1:
+            return
+        Y = rows.data.Y
+        if self._kind == "classes" and Y.shape[1] == 1:
+            Y = np.hstack([1 - Y, Y])
+        self.temperature_ = fit_temperature(
+            self._logits(self.predict_proba(rows.X)), Y, rows.weights, loss=self._calibrated()
+        )
+
+    def _calibrated(self) -> str:
+        """Return the loss by which probabilities are calibrated."""
+        return "cross_entropy" if self._kind == "classes" else "binary_cross_entropy"
+
+    def _logits(self, probability: Array) -> Array:
+        """Return logits that give these probabilities."""
+        p = probability.astype(np.float64)
+        if self._kind == "classes":
+            return np.asarray(np.log(p))
+        return np.asarray(np.log(p) - np.log1p(-np.minimum(p, 1 - 1e-16)))
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba` (n, classes); always finite."""

@@ -8,21 +8,21 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
 from chainrule.activations import get_activation
 from chainrule.arrays import Array, is_number
-from chainrule.callbacks import EarlyStopping, OnEpoch, check_callbacks, monitored
+from chainrule.callbacks import EarlyStopping, TerminateOnNaN, check_callbacks, monitored
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
-from chainrule.estimators.inputs import encode, encodes
+from chainrule.estimators.inputs import encode, encodes, has_encoder
+from chainrule.estimators.insight import Insight
 from chainrule.estimators.monitoring import (
     Rows,
     check_eval_set,
@@ -30,15 +30,22 @@ from chainrule.estimators.monitoring import (
     make_metric,
     monitored_as,
 )
-from chainrule.estimators.outputs import Outputs, member_count, member_parameters
+from chainrule.estimators.outputs import member_count, member_parameters
 from chainrule.estimators.parameters import Parameter, check_parameters
 from chainrule.estimators.plan import hidden_layers, initializers, is_lbfgs, make_plan
 from chainrule.estimators.table import PARAMETERS
-from chainrule.history import History, Record
-from chainrule.loop import Loop
+from chainrule.estimators.telling import (
+    Verbose,
+    as_scikit_learn_says,
+    curve_of,
+    warn_unless_converged,
+)
+from chainrule.history import History
+from chainrule.loop import Diverged, Loop
 from chainrule.losses import Loss
 from chainrule.many import side_by_side
 from chainrule.network import Network
+from chainrule.rows import distinct
 from chainrule.schedules import PlateauMemory
 
 #: What partial_fit leaves for its next call.
@@ -55,7 +62,7 @@ def trains_in_steps(estimator: Any) -> bool:
     return True
 
 
-class MLP(Outputs):
+class MLP(Insight):
     """What both estimators share: fitting networks to a matrix of targets."""
 
     _own: ClassVar[dict[str, Parameter]] = {}  # parameters that only the subclass has
@@ -89,6 +96,13 @@ class MLP(Outputs):
         """Return the class of each row, where a split is to keep their shares."""
         return None
 
+    def _knows_targets(self) -> bool:
+        """Tell whether targets were learnt; they were not where weights are set by hand."""
+        raise NotImplementedError
+
+    def _refuse_other_targets(self, y: Any) -> None:
+        """Raise ValueError where a warm start cannot go on for targets of another kind."""
+
     def _weigh(self, y: Any, weights: Array | None, first: bool) -> Array | None:
         """Return the sample weights with those of the classes."""
         return weights
@@ -114,7 +128,9 @@ class MLP(Outputs):
         if not (time_limit is None or is_number(time_limit, above=0)):
             raise ValueError(f"time_limit={time_limit!r} must be None or a number > 0 of seconds")
         goes_on = self.warm_start and hasattr(self, "coefs_")
-        rows = self._read(X, y, sample_weight, learn=not goes_on)
+        if goes_on:
+            self._refuse_other_targets(y)
+        rows = self._read(X, y, sample_weight, learn=not (goes_on and self._knows_targets()))
         rng = check_random_state(self.random_state)
         seeds = [int(rng.randint(2**31)) for _ in range(self.n_estimators)]
         train, held_out, apart = self._split(rows, eval_set, rng)
@@ -125,19 +141,12 @@ class MLP(Outputs):
         ]
         for loop in loops:
             self._stop_early(loop)
-        curve = self.loss_curve_ if goes_on else []
+        curve = getattr(self, "loss_curve_", []) if goes_on else []
         for name in (*UNDER_WAY, "temperature_", "calibration_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         self._run(loops, [None] * len(loops))
-        self._finish(loops, networks, curve, goes_on)
-        if loops[0].history.stop_reason.startswith("reached"):
-            warnings.warn(
-                f"{loops[0].history.stop_reason} (max_iter) before the loss settled; raise"
-                f" max_iter={self.max_iter} or the learning rate, or stop on held-out rows:"
-                " early_stopping=True",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        self._finish(loops, train.data.n, curve, goes_on)
+        warn_unless_converged(loops[0], self.get_params(deep=False))
         if apart is not None:
             self._calibrate(apart)
         return self
@@ -157,7 +166,9 @@ class MLP(Outputs):
     ) -> Self:
         check_parameters(self.get_params(deep=False), PARAMETERS | self._own)
         goes_on = hasattr(self, "coefs_")
-        rows = self._read(X, y, sample_weight, learn=not goes_on, classes=classes)
+        rows = self._read(
+            X, y, sample_weight, learn=not (goes_on and self._knows_targets()), classes=classes
+        )
         if not hasattr(self, "_seeds"):
             rng = check_random_state(self.random_state)
             self._seeds = [int(rng.randint(2**31)) for _ in range(self.n_estimators)]
@@ -177,7 +188,7 @@ class MLP(Outputs):
             loop.last_epoch = state.epoch + 1
             loops.append(loop)
             states.append(state)
-        curve = self.loss_curve_ if goes_on else []
+        curve = getattr(self, "loss_curve_", []) if goes_on else []
         self._run(loops, states)
         self._states = [
             asdict(state) | {"theta": network.theta.copy()}
@@ -187,7 +198,7 @@ class MLP(Outputs):
             self._stopping = stopping
             for k, loop in enumerate(loops):
                 self._look_for_better(loop, stopping[k])
-        self._finish(loops, networks, curve, goes_on)
+        self._finish(loops, train.data.n, curve, goes_on)
         return self
 
     def _look_for_better(self, loop: Loop, seen: dict[str, Any]) -> None:
@@ -209,11 +220,14 @@ class MLP(Outputs):
 
     def _read(self, X: Any, y: Any, sample_weight: Any, learn: bool, classes: Any = None) -> Rows:
         """Return features, targets (n, outputs) and weights, checked and of one dtype."""
-        refuse_odd(X, "X", but="M" if encodes(self.get_params(deep=False)) else "")
+        encoding = encodes(self.get_params(deep=False)) if learn else has_encoder(self)
+        refuse_odd(X, "X", but="M" if encoding else "")
         self._look_at_targets(y)
         given = X
+        if learn:
+            self.__dict__.pop("encoder_", None)
         with in_one_line():
-            if encodes(self.get_params(deep=False)):
+            if encoding:
                 X = encode(self, X, learn)
                 y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
                 check_consistent_length(X, y)
@@ -232,17 +246,18 @@ class MLP(Outputs):
         check_targets(self._loss_and_output()[0], Y)
         weighed = self._weigh(y, weights, learn)
         weighed = None if weighed is None else weighed.astype(X.dtype, copy=False)
-        return Rows(Data(X, Y, weighed), given, y, weights)
+        raw = hasattr(given, "columns") or encodes(self.get_params(deep=False))
+        return Rows(Data(X, Y, weighed), given if raw else X, y, weights)
 
     def _split(
         self, rows: Rows, eval_set: Any, rng: Any, calibrates: bool = True
     ) -> tuple[Rows, Rows | None, Rows | None]:
         """Return the rows to train on, to validate on, and to calibrate by."""
-        apart = held_out = None
+        apart, held_out, names = None, None, getattr(self, "classes_", np.array([])).tolist()
         if calibrates and self.calibration_fraction:
             rows, apart = hold_out(
                 rows, self.calibration_fraction, self._strata(rows.data.Y), rng,
-                "calibration_fraction", "set it to 0",
+                "calibration_fraction", "set it to 0", names,
             )  # fmt: skip
         if eval_set is not None:
             X, y, weights = check_eval_set(eval_set)
@@ -250,7 +265,7 @@ class MLP(Outputs):
         elif self.early_stopping:
             rows, held_out = hold_out(
                 rows, self.validation_fraction, self._strata(rows.data.Y), rng,
-                "validation_fraction", "set early_stopping=False",
+                "validation_fraction", "set early_stopping=False", names,
             )  # fmt: skip
         return rows, held_out, apart
 
@@ -259,7 +274,7 @@ class MLP(Outputs):
         sizes, activations = hidden_layers(self.get_params(deep=False))
         output = get_activation(self._loss_and_output()[1])
         sizes = [data.X.shape[1], *sizes, data.Y.shape[1]]
-        draws = initializers(self.get_params(deep=False), len(sizes) - 1)
+        draws = initializers(self.get_params(deep=False), activations)
         activations = [*activations, output]
         networks = [
             Network(sizes, activations, initializers=draws, seed=seed, dtype=data.X.dtype)
@@ -284,6 +299,10 @@ class MLP(Outputs):
     def _loop(self, network: Network, train: Data, held_out: Rows | None, seed: int) -> Loop:
         p = self.get_params(deep=False)
         plan = make_plan(p, self._loss_and_output()[0], train.n, len(network.layers), seed)
+        if any(plan.dropout) and plan.batch_size >= train.n:
+            places, weights = distinct(train.X, train.Y, train.weights)
+            train = Data(train.X[places], train.Y[places], weights)
+            plan = replace(plan, batch_size=train.n)
         metric = None if held_out is None else make_metric(self, network, held_out)
         seen = None if held_out is None else held_out.data
         loop = Loop(plan, network, train, seen, metric, History())
@@ -297,8 +316,11 @@ class MLP(Outputs):
                 " one of them"
             )
         loop.callbacks.extend(callbacks)
+        if self.early_stopping:
+            loop.callbacks.append(TerminateOnNaN())
         if self.verbose:
-            loop.callbacks.append(OnEpoch(_print_epoch))
+            monitor = loop.best.monitor if self.early_stopping else None
+            loop.callbacks.append(Verbose(self.tol, self.n_iter_no_change, monitor))
         return loop
 
     def _stop_early(self, loop: Loop) -> None:
@@ -318,6 +340,8 @@ class MLP(Outputs):
                     lambda k, cancelled: _run_one(loops[k], self.engine, states[k], cancelled),
                     len(loops), self.n_threads,
                 )  # fmt: skip
+        except Diverged as error:
+            raise as_scikit_learn_says(error) from None
         except KeyboardInterrupt:
             if not loops[0].history.stop_reason:  # it had not begun
                 raise
@@ -326,26 +350,22 @@ class MLP(Outputs):
                 stacklevel=3,
             )
 
-    def _finish(
-        self, loops: list[Loop], networks: list[Network], curve: list[float], goes_on: bool
-    ) -> None:
+    def _finish(self, loops: list[Loop], rows: int, curve: list[float], goes_on: bool) -> None:
         """Take over what was learnt, in plain arrays, numbers, lists and strings."""
-        self._take(networks)
-        loop, network = loops[0], networks[0]
-        history = loop.history
+        self._take([loop.network for loop in loops])
+        loop, network, history = loops[0], loops[0].network, loops[0].history
         self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
         name = network.activations[-1].name
         self.out_activation_ = "logistic" if name == "sigmoid" else name  # scikit-learn's word
-        self.n_iter_ = len(history)
-        self.t_ = (self.t_ if goes_on else 0) + loop.data.n * len(history)
+        losses, watched = curve_of(loop, "loss"), loop.held_out is not None
+        self.n_iter_ = len(losses)
+        self.t_ = (getattr(self, "t_", 0) if goes_on else 0) + rows * len(losses)
         self.history_ = history.records
-        self.loss_curve_ = [*curve, *history["loss"]]
+        self.loss_curve_ = [*curve, *losses]
         self.loss_ = self.loss_curve_[-1] if self.loss_curve_ else None
-        watched = loop.held_out is not None
-        self.validation_scores_ = history["metric"] if watched else None
-        self.validation_curve_ = history["validation_loss"] if watched else None
-        scores = self.validation_scores_
-        self.best_validation_score_ = max(scores) if scores else None
+        self.validation_scores_ = scores = curve_of(loop, "metric") if watched else None
+        self.validation_curve_ = curve_of(loop, "validation_loss") if watched else None
+        self.best_validation_score_ = max(filter(np.isfinite, scores or ()), default=None)
         self.best_loss_ = None if self.early_stopping else min(self.loss_curve_, default=None)
         self.best_epoch_ = history.best_epoch
         self.stop_reason_ = history.stop_reason
@@ -370,10 +390,3 @@ def _as_state(kept: dict[str, Any], network: Network) -> State:
     own = {name: value for name, value in kept.items() if name != "theta"}
     own["slots"] = [np.array(slot, network.dtype) for slot in kept["slots"]]
     return State(**own | {"plateau": PlateauMemory(**kept["plateau"])})
-
-
-def _print_epoch(record: Record) -> None:
-    line = f"Iteration {record['epoch']}, loss = {record['loss']:.8f}"
-    if record["metric"] is not None:
-        line += f", validation score = {record['metric']:f}"
-    print(line)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import train_test_split
 from sklearn.utils import _safe_indexing
 
 from chainrule.arrays import Array
 from chainrule.engine import Data
 from chainrule.losses import LOSSES, Loss, get_loss
 from chainrule.network import Network
+from chainrule.rows import hold_out as rows_held_out
 
 
 @dataclass(frozen=True)
@@ -37,34 +37,23 @@ class Rows:
 
 
 def hold_out(
-    rows: Rows, share: float, strata: Any, rng: Any, name: str, remedy: str
+    rows: Rows, share: float, strata: Any, rng: Any, name: str, remedy: str, classes: Any = ()
 ) -> tuple[Rows, Rows]:
     """Return the rows to train on and those held out, each class on both sides.
 
+    By what the rows hold (see `chainrule.rows`), so that a weight is as good as so many rows.
     `name` is the parameter that asked for it, for messages. Raises ValueError for a share that
-    leaves less than two rows, loses a class, or leaves only zero weights on one side.
+    leaves less than two rows, or loses a class.
     """
-    n = rows.data.n
+    data = rows.data
+    if share == 0:
+        raise ValueError(f"{name}=0 holds out no row: give a share, such as 0.1, or {remedy}")
+    seed = int(rng.randint(2**31))
     try:
-        sides = train_test_split(np.arange(n), test_size=share, stratify=strata, random_state=rng)
+        sides = rows_held_out(data.X, data.Y, rows.weights, strata, share, seed, classes)
     except ValueError as error:
-        why = str(error).splitlines()[0][:200].rstrip(".")
-        raise ValueError(
-            f"{name}={share!r} of {n} rows cannot be held out: {why}: give more rows or {remedy}"
-        ) from None
-    if len(sides[1]) < 2:
-        raise ValueError(
-            f"{name}={share!r} of {n} rows leaves {len(sides[1])} row; expected at least 2: raise"
-            f" it, or {remedy}"
-        )
-    parts = rows.take(sides[0]), rows.take(sides[1])
-    for part in parts:
-        if part.data.weights is not None and not part.data.weights.any():
-            raise ValueError(
-                f"the split by {name}={share!r} leaves only zero weights on one side; give more"
-                f" rows or {remedy}"
-            )
-    return parts
+        raise ValueError(f"{error}, or {remedy} ({name}={share!r})") from None
+    return rows.take(sides[0]), rows.take(sides[1])
 
 
 def check_eval_set(eval_set: Any) -> tuple[Any, Any, Any]:

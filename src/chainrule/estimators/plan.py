@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.activations import Activation, get_activation
 from chainrule.engine import Plan
 from chainrule.estimators.table import pair_of_functions
+from chainrule.initializers import as_scikit_learn
 from chainrule.losses import Loss
 from chainrule.optimizers import LBFGS, SGD, AdamW, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
@@ -53,9 +54,14 @@ def _sizes(p: Parameters) -> list[int]:
     return [USUAL_SIZES[0] if width is None else int(width)] * (1 if depth is None else int(depth))
 
 
-def initializers(p: Parameters, depth: int) -> list[Any]:
-    """Return what draws the first weights of each of `depth` layers."""
-    given = p["initializer"]
+def initializers(p: Parameters, hidden: Sequence[Activation]) -> list[Any]:
+    """Return what draws the first weights of each layer, the output layer's last.
+
+    "auto" is scikit-learn's rule for the activations that it has.
+    """
+    given, depth = p["initializer"], len(hidden) + 1
+    if isinstance(given, str) and given == "auto":
+        given = as_scikit_learn(hidden)
     if isinstance(given, str) or callable(given):
         return [given] * depth
     if len(given) != depth:

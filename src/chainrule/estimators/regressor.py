@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.arrays import Array
 from chainrule.data import as_numbers
 from chainrule.estimators.fitting import MLP
+from chainrule.estimators.monitoring import Rows
 from chainrule.estimators.outputs import refuse_infinite
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_REGRESSION, PARAMETERS
+from chainrule.intervals import conformal_radius, interval
 from chainrule.losses import Loss, get_loss
 
 
@@ -46,6 +49,7 @@ class MLPRegressor(RegressorMixin, MLP):
     _own: ClassVar[dict[str, Parameter]] = OF_REGRESSION
     y_mean_: Array
     y_scale_: Array
+    calibration_: dict[str, Any]
 
     def __init__(
         self, loss: Any = "squared_error", hidden_layer_sizes: Any = (100,),
@@ -85,6 +89,9 @@ class MLPRegressor(RegressorMixin, MLP):
         self.y_mean_ = np.ldexp(center, k)
         self.y_scale_ = np.where(spread > 0, np.maximum(np.ldexp(spread, k), 5e-324), 1.0)
 
+    def _knows_targets(self) -> bool:
+        return hasattr(self, "y_mean_")
+
     def _targets(self, y: Any) -> Array:
         Y = _numbers(y)
         if Y.shape[1] != len(self.y_mean_):
@@ -105,12 +112,64 @@ class MLPRegressor(RegressorMixin, MLP):
     def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
         if not np.isfinite(outputs).all():
             return -np.inf
-        return float(r2_score(Y, outputs, sample_weight=weights))
+        with np.errstate(over="ignore"):  # numbers too large to square are as bad as can be
+            return float(r2_score(Y, outputs, sample_weight=weights))
 
     def predict(self, X: Any) -> Array:
         """Return the predicted number of each row (n,), or numbers (n, outputs)."""
         Y = self._in_units(self._outputs(X))
         return Y[:, 0] if Y.shape[1] == 1 else Y
+
+    def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Remember how far off predictions are on rows that were not trained on; return self.
+
+        `predict_interval` needs it: split conformal prediction (Lei et al. 2018).
+        """
+        check_is_fitted(self, "coefs_")
+        self._calibrate(self._read(X, y, sample_weight, learn=False))
+        return self
+
+    def _calibrate(self, rows: Rows) -> None:
+        truth = _numbers(rows.y)
+        outputs = self._in_units(self._outputs(rows.X))
+        weights = None if rows.weights is None else rows.weights.astype(np.float64)
+        self.calibration_ = {"outputs": outputs, "truth": truth, "weights": weights}
+
+    def predict_interval(self, X: Any, confidence: float = 0.9) -> Array:
+        """Return lower and upper ends (n, 2), or (n, outputs, 2), that hold the truth so often.
+
+        After `calibrate`, or with `calibration_fraction`, the coverage is at least `confidence`
+        for rows like those, whatever the network (split conformal prediction; of several quantiles,
+        conformalised quantile regression, Romano et al. 2019). Several quantiles that were not
+        calibrated are the interval themselves.
+
+        Raises ValueError where there is neither, for a confidence that no quantiles bound, and for
+        too few rows to calibrate by.
+
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressor(hidden_layer_sizes=(), scale_y="standard", solver="lbfgs")
+        >>> low, high = model.fit(X[:200], y[:200]).calibrate(X[200:300], y[200:300]) \\
+        ...     .predict_interval(X[300:]).T
+        >>> bool(0.8 < ((low <= y[300:]) & (y[300:] <= high)).mean() < 1)
+        True
+        """
+        outputs = self._in_units(self._outputs(X))
+        known = self.__dict__.get("calibration_")
+        if known is None:
+            raise ValueError(
+                "predict_interval needs rows that were not trained on: call calibrate(X, y), or fit"
+                " with calibration_fraction=0.2; or fit quantiles: loss='quantile',"
+                " quantile=(0.05, 0.5, 0.95)"
+            )
+        radius = conformal_radius(
+            known["truth"] - known["outputs"], confidence, weights=known["weights"]
+        )
+        ends = interval(outputs, outputs, radius)
+        return ends[:, 0] if ends.shape[1] == 1 else ends
+
+    def _unit(self) -> Array:
+        return self.y_scale_
 
     def _in_units(self, outputs: Array) -> Array:
         """Return outputs (n, outputs) in the units of y."""

@@ -178,7 +178,7 @@ PARAMETERS |= {
     ),
     "initializer": Parameter(
         "First weights: a name or a function (rng, n_in, n_out), or one per layer, output included;"
-        " 'auto' is what suits each activation.",
+        " 'auto' is scikit-learn's rule, and for activations that it has not, what suits each.",
         either(_is_initializer, several(_is_initializer)),
         "'auto', a name in INITIALIZERS, a function, or a sequence of one per layer",
         _initializer_names,
@@ -365,7 +365,8 @@ _COMMON = """
         `coefs` and `intercepts` of each of several members.
     encoder_ : TableEncoder
         What turns X into features, where `scale_X`, `missing` or `categorical_features` ask for it.
-    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, out_activation_, n_features_in_
+    n_iter_, n_layers_, n_outputs_, t_, loss_, best_loss_, best_validation_score_, \
+out_activation_, n_features_in_, feature_names_in_
         As in scikit-learn.
 """
 ATTRIBUTES = f"""

@@ -206,6 +206,8 @@ class Reader:
                 return Number(float(ast.literal_eval(node)))
             case ast.Name() if node.id in self.aliases:
                 return self.aliases[node.id]
+            case ast.Name(id="TINY"):
+                return TINY
             case ast.Name():
                 return Symbol(letter(node.id), (self.index,) if self.units else ())
             case ast.Attribute(value=ast.Name(id="self")):
