@@ -268,8 +268,10 @@ def is_spelt(expr: Expr) -> bool:
             return False
         case Add(parts) | Multiply(parts) | Call(_, parts):
             return all(map(is_spelt, parts))
-        case Negative(of) | Power(of, _):
+        case Negative(of):
             return is_spelt(of)
+        case Power(base, exponent):
+            return (base == E or is_spelt(base)) and is_spelt(exponent)
         case Divide(over, under):
             return is_spelt(over) and is_spelt(under)
     return False

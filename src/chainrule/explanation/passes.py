@@ -307,7 +307,7 @@ class Passes:
         formula: Expr = delta if self.one else Sum("r", delta)
         extra = self.numbers
         if told.penalty.biases:
-            formula, extra = self.penalised(formula, Symbol("b", ("j",), l))
+            formula, extra = self.penalised(formula, what)
         chosen = sorted({j for _, j in self.units(l)})
         lines = [line(what, formula, extra, db[j], {"r": told.n}, j=j) for j in chosen]
         matrix: Expr = Symbol("δ", (), l) if self.one else Sum("r", Symbol("δ", ("r",), l))

@@ -67,6 +67,8 @@ class Numbers:
             return None
         rows = self.by_row[key]
         row, *unit = (0, *at) if self.one_row else at
+        if rows.ndim > 2:  # ∂a/∂z after softmax, by pairs of units
+            return float(rows[(row, *unit)])
         column = unit[0] if unit and rows.shape[1] > 1 else 0
         return float(rows[row, column])
 
