@@ -220,7 +220,7 @@ def as_targets(Y: Any, loss: Loss, dtype: Any, outputs: int) -> Any:
                 f" {outputs}: give it {k} for each"
             )
         Y = as_matrix(Y, "Y", dtype)
-        if Y.shape[1] * k == outputs and not sparse.issparse(Y):
+        if Y.shape[1] * k == outputs and not is_sparse(Y):
             Y = np.repeat(Y, k, axis=1)
     Y = as_matrix(Y, "Y", dtype, outputs)
     check_targets(loss, Y)

@@ -88,6 +88,9 @@ def make_plan(p: Parameters, loss: Loss, n: int, depth: int, seed: int) -> Plan:
         shuffle=bool(p["shuffle"]),
         dropout=_dropout(p, depth),
         clip_norm=p["clip_norm"],
+        weight_decay=float(p["weight_decay"]),
+        gradient_accumulation_steps=int(p["gradient_accumulation_steps"]),
+        ema_decay=p["ema_decay"],
     )
 
 
