@@ -209,7 +209,10 @@ def evaluate(expr: Expr) -> float:
         case Divide(over, under):
             return evaluate(over) / evaluate(under)
         case Power(base, exponent):
-            return float(evaluate(base) ** evaluate(exponent))
+            try:
+                return float(evaluate(base) ** evaluate(exponent))
+            except OverflowError:  # e^800, as textbooks write a softmax
+                return math.inf
         case Call(name, arguments) if name in FUNCTIONS:
             return float(FUNCTIONS[name](*map(evaluate, arguments)))
     raise ValueError(f"{expr!r} is no number; expected a tree in which every letter is replaced")
