@@ -142,6 +142,7 @@ class MLP(Insight):
         ]
         for loop in loops:
             self._stop_early(loop)
+            loop.time_limit, loop.started = time_limit, loops[0].started
         curve = getattr(self, "loss_curve_", []) if goes_on else []
         for name in (*UNDER_WAY, "temperature_", "calibration_"):  # of an earlier fit
             self.__dict__.pop(name, None)
