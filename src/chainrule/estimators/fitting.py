@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy import sparse
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
@@ -225,7 +226,9 @@ class MLP(Insight):
         given = X
         with in_one_line():
             if encodes(self.get_params(deep=False)):
-                X = encode(self, X, learn)
+                if y is None:
+                    raise ValueError("fit requires y to be passed, but the target y is None")
+                X = encode(self, X, learn, sample_weight)
                 y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
                 check_consistent_length(X, y)
             else:
@@ -233,7 +236,7 @@ class MLP(Insight):
                     self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
                     dtype=(np.float64, np.float32), reset=learn,
                 )  # fmt: skip
-            X = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
+            X = sparse.csr_array(X) if sparse.issparse(X) else np.ascontiguousarray(X)
             if y.ndim == 2 and y.shape[1] == 1:
                 y = column_or_1d(y, warn=True)
             weights = as_weights(sample_weight, X.shape[0], X.dtype)

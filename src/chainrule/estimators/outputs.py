@@ -6,6 +6,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -50,7 +51,7 @@ class Outputs(BaseEstimator):
             X = validate_data(
                 self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
             )
-        return X.tocsr() if hasattr(X, "tocsr") else X
+        return sparse.csr_array(X) if sparse.issparse(X) else X
 
     def _outputs(self, X: Any, both: bool = False) -> Array:
         """Return the outputs (n, outputs) for X, all finite, or raise as scikit-learn asks.
