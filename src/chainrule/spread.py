@@ -40,6 +40,8 @@ def standard(x: Floats, weights: Any = None) -> tuple[float, float]:
 
     Computed on x / 2^k with |x| < 2^k: the squares of 1e308 and of 5e-324 have no float.
     """
+    if x.min() == x.max():
+        return float(x[0]), 1.0  # a weighted mean may be a rounding off
     k = int(np.frexp(np.abs(x).max())[1])
     small = np.ldexp(x, -k)
     mean = np.average(small, weights=weights)

@@ -22,7 +22,7 @@ from chainrule.arrays import Array, is_number
 from chainrule.callbacks import EarlyStopping, TerminateOnNaN, check_callbacks, monitored
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
 from chainrule.engine import Data, State
-from chainrule.estimators.inputs import encode, encodes
+from chainrule.estimators.inputs import encode, encodes, has_encoder
 from chainrule.estimators.insight import Insight
 from chainrule.estimators.monitoring import (
     Rows,
@@ -221,11 +221,14 @@ class MLP(Insight):
 
     def _read(self, X: Any, y: Any, sample_weight: Any, learn: bool, classes: Any = None) -> Rows:
         """Return features, targets (n, outputs) and weights, checked and of one dtype."""
-        refuse_odd(X, "X", but="M" if encodes(self.get_params(deep=False)) else "")
+        encoding = encodes(self.get_params(deep=False)) if learn else has_encoder(self)
+        refuse_odd(X, "X", but="M" if encoding else "")
         self._look_at_targets(y)
         given = X
+        if learn:
+            self.__dict__.pop("encoder_", None)
         with in_one_line():
-            if encodes(self.get_params(deep=False)):
+            if encoding:
                 if y is None:
                     raise ValueError("fit requires y to be passed, but the target y is None")
                 X = encode(self, X, learn, sample_weight)

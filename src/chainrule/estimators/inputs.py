@@ -20,8 +20,13 @@ if TYPE_CHECKING:
     from chainrule.preprocessing import TableEncoder
 
 
+def has_encoder(estimator: Any) -> bool:
+    """Tell whether a fitted estimator's X passes through an encoder, whatever was set since."""
+    return "encoder_" in vars(estimator)
+
+
 def encodes(p: dict[str, Any]) -> bool:
-    """Tell whether X passes through an encoder."""
+    """Tell whether the parameters ask for an encoder."""
     return (
         p["scale_X"] != "none" or p["missing"] != "error" or p["categorical_features"] is not None
     )

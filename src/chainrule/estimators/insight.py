@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
 
 from chainrule.arrays import Array
 from chainrule.attribution import Attributions, integrated_gradients
@@ -52,6 +53,7 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
 
     def input_gradient(self, X: Any, y: Any) -> Array:
         """Return ∂C/∂X (n, features): in which direction the mean loss on X and y grows."""
+        check_is_fitted(self, "coefs_")
         Y = self._read(X, y, None, learn=False).data.Y
         loss = self._loss_and_output()[0]
         X = self._dense_features(X)
@@ -102,6 +104,7 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         Of numbers it is in y's units; of classes it is that of each probability (n, outputs).
         Raises ValueError where there is one member only.
         """
+        check_is_fitted(self, "coefs_")
         if member_count(self) < 2:
             raise ValueError(
                 f"predict_spread compares members, and n_estimators={member_count(self)} has one;"
@@ -126,6 +129,7 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         return X
 
     def _answers(self) -> Answers:
+        check_is_fitted(self, "coefs_")
         networks = [fitted_network(self, m) for m in range(member_count(self))]
         return Answers(self, networks)
 

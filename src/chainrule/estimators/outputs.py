@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.activations import ACTIVATIONS, Activation, get_activation
 from chainrule.arrays import Array, is_whole
 from chainrule.data import in_one_line, refuse_odd
-from chainrule.estimators.inputs import encode, encodes
+from chainrule.estimators.inputs import encode, has_encoder
 from chainrule.native.predict import Passage, Passages
 from chainrule.network import Dense, Network, propagate
 
@@ -44,7 +44,7 @@ class Outputs(BaseEstimator):
     def _features(self, X: Any) -> Any:
         """Return X as the network is fed it (n, features), checked."""
         check_is_fitted(self, "coefs_")
-        if encodes(self.get_params(deep=False)):
+        if has_encoder(self):
             return encode(self, X, learn=False)
         refuse_odd(X, "X")
         with in_one_line():
@@ -73,7 +73,7 @@ class Outputs(BaseEstimator):
     def _outputs_of_raw(self, X: Any, both: bool) -> Array | None:
         """Return the outputs for an X that needs no look, None for any other."""
         fitted = self.__dict__
-        passage = None if "members_" in fitted or "encoder_" in fitted else self._passage()
+        passage = None if "members_" in fitted or has_encoder(self) else self._passage()
         plain = "feature_names_in_" not in fitted  # no names that X would have to bear
         if passage is None or not plain or fitted.get("n_features_in_") != passage.inputs:
             return None

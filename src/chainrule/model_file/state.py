@@ -53,8 +53,10 @@ DERIVED = {
 #: Fitted attributes that are packed in a way of their own.
 WAYS: dict[str, Callable[[Packer, Any, str], Any]] = {
     "classes_": Packer.inline,
+    "encoder_": lambda packer, encoder, where: packer.pack(_encoder_state(encoder), where),
     "history_": Packer.history,
     "loss_curve_": Packer.column,
+    "validation_curve_": Packer.column,
     "validation_scores_": Packer.column,
 }
 REQUIRED = {"history_", "loss_curve_", "n_iter_", "t_", "stop_reason_"}
@@ -75,8 +77,7 @@ def describe(model: Any, packer: Packer) -> Description:
         return {"kind": kind, "network": _describe_network(model, packer)}
     if type(model) is TableEncoder:
         _check_fitted(model, "columns_")
-        state = model.to_state() | {"output": getattr(model, "_sklearn_output_config", {})}
-        return {"kind": kind, "encoder": packer.pack(state, "encoder")}
+        return {"kind": kind, "encoder": packer.pack(_encoder_state(model), "encoder")}
     if type(model) in ESTIMATORS.values():
         _check_fitted(model, "coefs_")
         network = _describe_network(fitted_network(model), packer)
@@ -165,6 +166,9 @@ def _check_finite(array: Any, what: str) -> None:
 
 def _describe_estimator(model: Any, packer: Packer) -> Any:
     parameters = model.get_params(deep=False) | {"callbacks": None}
+    for number, member in enumerate(getattr(model, "members_", ())):
+        for array in [*member["coefs"], *member["intercepts"]]:
+            _check_finite(array, f"member {number}'s parameters")
     fitted = {}
     for name in sorted(_fitted_names(model, parameters)):
         way = WAYS.get(name, Packer.pack)
@@ -196,6 +200,8 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
     check_parameters(parameters, PARAMETERS | cls._own)
     model = cls(**parameters)
     _check_fitted_values(name, fitted, network)
+    if "encoder_" in fitted:
+        fitted["encoder_"] = _rebuild_encoder(fitted["encoder_"])
     for attribute, value in fitted.items():
         taken = hasattr(cls, attribute) or attribute in DERIVED or attribute in parameters
         if taken or not attribute.isidentifier() or attribute.startswith("__"):
@@ -206,6 +212,9 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         a.name if ACTIVATIONS.get(a.name) == a else a for a in network.activations
     ]
     model.n_features_in_, model.n_outputs_ = network.sizes[0], network.sizes[-1]
+    if "encoder_" in fitted:
+        _check_width(model.encoder_, model)
+        model.n_features_in_ = model.encoder_.n_features_in_
     model.n_layers_, output = len(network.sizes), network.activations[-1].name
     model.out_activation_ = "logistic" if output == "sigmoid" else output
     return model
@@ -228,12 +237,31 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
         if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
             _refuse(f"{each} that is no float64 of shape ({outputs},)")
         _check_finite(fitted[each], each)
+    _check_members(fitted.get("members_", []), network)
     _check_under_way(fitted, network)
     for counter in {"t_", "n_iter_"} & fitted.keys():
         if type(fitted[counter]) is not int or fitted[counter] < 0:
             _refuse(f"{counter}={fitted[counter]!r}")
     if not all(isinstance(fitted[each], list) for each in ("history_", "loss_curve_")):
         _refuse("a history or loss curve that is no list")
+
+
+def _check_members(members: Any, network: Network) -> None:
+    """Raise ModelFileError for members that are not networks like this one."""
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        _refuse("members that are no list of dicts")
+    shapes = [(name, [np.shape(a) for a in arrays]) for name, arrays in _parameters(network)]
+    for number, member in enumerate(members):
+        if [(name, [np.shape(a) for a in arrays]) for name, arrays in member.items()] != shapes:
+            _refuse(f"member {number} of other shapes than the network's")
+        for array in [*member["coefs"], *member["intercepts"]]:
+            if not isinstance(array, np.ndarray) or array.dtype != network.dtype:
+                _refuse(f"member {number} in another dtype than {network.dtype}")
+            _check_finite(array, f"member {number}'s parameters")
+
+
+def _parameters(network: Network) -> list[tuple[str, list[Any]]]:
+    return [("coefs", list(network.W)), ("intercepts", list(network.b))]
 
 
 def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
@@ -260,6 +288,10 @@ def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
 
 
 # Encoders and pipelines ----------------------------------------------------------------------
+
+
+def _encoder_state(encoder: TableEncoder) -> Description:
+    return encoder.to_state() | {"output": getattr(encoder, "_sklearn_output_config", {})}
 
 
 def _rebuild_encoder(state: dict[str, Any]) -> TableEncoder:
