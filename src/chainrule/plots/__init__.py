@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from chainrule.files import write_whole
 from chainrule.plots import look
+from chainrule.plots.rates import plot_learning_rate_test as plot_learning_rate_test
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
