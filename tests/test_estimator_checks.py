@@ -22,7 +22,7 @@ SOLVERS = {name: {"solver": name} for name in sorted(OPTIMIZERS)} | {
 }
 VARIANTS = {
     "plain": {},
-    "early stopping": {"early_stopping": True},
+    "early stopping": {"early_stopping": True, "learning_rate_init": 0.1},
     "no hidden layer": {"hidden_layer_sizes": (), "learning_rate_init": 0.1},
     "dropout": {"dropout": 0.1, "input_dropout": 0.01, "hidden_layer_sizes": (30, 20)},
     "members": {"n_estimators": 2},

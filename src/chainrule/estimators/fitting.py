@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
@@ -34,6 +35,11 @@ from chainrule.estimators.monitoring import (
 from chainrule.estimators.outputs import member_count, member_parameters
 from chainrule.estimators.parameters import Parameter, check_parameters
 from chainrule.estimators.plan import hidden_layers, initializers, is_lbfgs, make_plan
+from chainrule.estimators.sklearn_callbacks import (
+    CallbackSupport,
+    protocol_callbacks,
+    with_callbacks,
+)
 from chainrule.estimators.table import PARAMETERS
 from chainrule.estimators.telling import (
     Verbose,
@@ -63,7 +69,7 @@ def trains_in_steps(estimator: Any) -> bool:
     return True
 
 
-class MLP(Insight):
+class MLP(CallbackSupport, Insight):
     """What both estimators share: fitting networks to a matrix of targets."""
 
     _own: ClassVar[dict[str, Parameter]] = {}  # parameters that only the subclass has
@@ -112,6 +118,7 @@ class MLP(Insight):
         """Learn from rows that were not trained on how sure the predictions are."""
         raise NotImplementedError
 
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None,
         time_limit: float | None = None,
@@ -143,6 +150,8 @@ class MLP(Insight):
         for loop in loops:
             self._stop_early(loop)
         curve = getattr(self, "loss_curve_", []) if goes_on else []
+        loops[0].model = lambda: _as_if_done(self, loops[0], curve, goes_on)
+        loops[0].callbacks.extend(protocol_callbacks(self, X, y, sample_weight))
         for name in (*UNDER_WAY, "temperature_", "calibration_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         self._run(loops, [None] * len(loops))
@@ -386,6 +395,15 @@ class MLP(Insight):
 def _run_one(loop: Loop, engine: str, state: State | None, cancelled: Callable[[], bool]) -> None:
     loop.cancelled = cancelled
     loop.run(engine, 1, state)
+
+
+def _as_if_done(estimator: MLP, loop: Loop, curve: list[float], goes_on: bool) -> MLP:
+    """Return the estimator as if its training had ended now; what goes on does not change it."""
+    view, loop = copy(estimator), copy(loop)
+    loop.network, loop.history = loop.network.copy(), copy(loop.history)
+    loop.history.records = list(loop.history.records)
+    view._finish([loop], loop.data.n, curve, goes_on)
+    return view
 
 
 def _as_state(kept: dict[str, Any], network: Network) -> State:
