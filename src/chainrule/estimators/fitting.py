@@ -18,10 +18,11 @@ from sklearn.utils import check_array, check_consistent_length, check_random_sta
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import validate_data
 
-from chainrule.activations import get_activation
+from chainrule.activations import Activation
 from chainrule.arrays import Array, is_number
 from chainrule.callbacks import EarlyStopping, TerminateOnNaN, check_callbacks, monitored
 from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
+from chainrule.derivatives import check_own
 from chainrule.engine import Data, State
 from chainrule.estimators.inputs import encode, encodes, has_encoder
 from chainrule.estimators.insight import Insight
@@ -91,7 +92,7 @@ class MLP(CallbackSupport, Insight):
         """Return targets (n, outputs) for y, by what was learnt."""
         raise NotImplementedError
 
-    def _loss_and_output(self) -> tuple[Loss, Any]:
+    def _loss_and_output(self) -> tuple[Loss, Activation]:
         """Return what is minimised, and the activation of the output layer."""
         raise NotImplementedError
 
@@ -284,10 +285,11 @@ class MLP(CallbackSupport, Insight):
     def _networks(self, data: Data, seeds: Sequence[int], goes_on: bool) -> list[Network]:
         """Return new networks, or the fitted ones in vectors of their own."""
         sizes, activations = hidden_layers(self.get_params(deep=False))
-        output = get_activation(self._loss_and_output()[1])
+        loss, output = self._loss_and_output()
         sizes = [data.X.shape[1], *sizes, data.Y.shape[1]]
         draws = initializers(self.get_params(deep=False), activations)
         activations = [*activations, output]
+        check_own(activations, loss)
         networks = [
             Network(sizes, activations, initializers=draws, seed=seed, dtype=data.X.dtype)
             for seed in seeds

@@ -10,7 +10,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.activations import ACTIVATIONS, Activation, Sigmoid, get_activation
 from chainrule.arrays import Array, is_whole
 from chainrule.data import in_one_line, refuse_odd
 from chainrule.estimators.inputs import encode, has_encoder
@@ -93,7 +93,8 @@ class Outputs(BaseEstimator):
         refuse_infinite(trace.A[-1])
         if not both or trace.A[-1].shape[1] > 1:
             return np.asarray(trace.A[-1])
-        return np.hstack([get_activation("sigmoid").value(-trace.Z[-1]), trace.A[-1]])
+        sigma, Z, A = get_activation(self.activations_[-1]), trace.Z[-1], trace.A[-1]
+        return np.hstack([sigma.value(-Z) if isinstance(sigma, Sigmoid) else 1 - A, A])
 
     def _threads(self) -> int | None:
         return self.n_threads if is_whole(self.n_threads, 1) else None

@@ -11,10 +11,10 @@ import numpy as np
 
 from chainrule.activations import Activation, get_activation
 from chainrule.engine import Plan
-from chainrule.estimators.table import pair_of_functions
 from chainrule.initializers import as_scikit_learn
 from chainrule.losses import Loss
 from chainrule.optimizers import LBFGS, SGD, AdamW, Optimizer, get_optimizer
+from chainrule.own import is_pair
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, InverseScaling, ReduceOnPlateau, Schedule, get_schedule
 
@@ -31,7 +31,7 @@ def hidden_layers(p: Parameters) -> tuple[list[int], list[Activation]]:
     """Return sizes and activations of the hidden layers."""
     sizes = _sizes(p)
     given = p["activation"]
-    one = isinstance(given, (str, Activation)) or pair_of_functions(given)
+    one = isinstance(given, (str, Activation)) or is_pair(given)
     names = [given] * len(sizes) if one else list(given)
     if len(names) != len(sizes):
         raise ValueError(

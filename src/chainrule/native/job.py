@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar
 
-ACTIVATION_SETTINGS, SETTINGS = 4, 8
+ACTIVATION_SETTINGS, LOSS_SETTINGS, SETTINGS = 4, 128, 8
 
 _WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
@@ -34,7 +34,8 @@ class Job(ctypes.Structure):
         *_members(_ADDRESS, "X Y weights"),
         *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
         *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
-        *_members(_REAL * SETTINGS, "loss_settings optimizer_settings schedule_settings penalty"),
+        ("loss_settings", _REAL * LOSS_SETTINGS),
+        *_members(_REAL * SETTINGS, "optimizer_settings schedule_settings penalty"),
         *_members(_WHOLE, "penalised keep_gradient"),
         *_members(_REAL, "clip_value clip_norm stop_below"),
         *_members(_ADDRESS, "theta gradient"),
