@@ -6,6 +6,7 @@ It needs no test tool, so that it runs in a bare process: guarded, recorded, or 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.engine import Data, Plan, State
@@ -45,7 +46,7 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
         epochs=3,
         seed=seed,
         shuffle=seed % 5 != 0,
-        dropout=(0.0, *[0.3 * int(rng.integers(2)) for _ in sizes[2:]]),
+        dropout=(0.2 * (seed % 8 > 2), *[0.3 * int(rng.integers(2)) for _ in sizes[2:]]),
         clip_value=1.0 if seed % 4 == 1 else None,
         clip_norm=0.1 if seed % 4 == 2 else None,
         stop_rule="every_row" if seed % 7 == 0 else "mean",
@@ -55,7 +56,10 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
         Y = rng.uniform(0.1, 1.0, (count, sizes[-1]))
         Y /= Y.sum(axis=1, keepdims=True) if loss.rows_sum_to_one else 1.0
         weights = rng.uniform(0, 2, count).astype(dtype) if seed % 3 else None
-        return Data(rng.normal(size=(count, sizes[0])).astype(dtype), Y.astype(dtype), weights)
+        X = rng.normal(size=(count, sizes[0])).astype(dtype)
+        if seed // 2 % 4 == 1:
+            X = csr_array(X * (rng.uniform(size=X.shape) < 0.2).astype(dtype))
+        return Data(X, Y.astype(dtype), weights)
 
     engine = NativeEngine(plan, network, rows(n), None, instruction_set)
     engine.job.threads = 1 + seed % 4

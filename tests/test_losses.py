@@ -202,7 +202,7 @@ def test_label_smoothing_is_given_where_there_is_some():
     assert with_label_smoothing(Focal(3.0), 0.1) == Focal(3.0, 0.1)
     assert with_label_smoothing(BinaryFocal(), 0.1) == BinaryFocal(label_smoothing=0.1)
     assert with_label_smoothing(BinaryCrossEntropy(0.3), 0.0) == BinaryCrossEntropy()
-    with pytest.raises(ValueError, match="label_smoothing=0.1 does not fit SquaredError"):
+    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 does not fit SquaredError"):
         with_label_smoothing(SquaredError(), 0.1)
     with pytest.raises(ValueError, match="label_smoothing=2 must be"):
         with_label_smoothing(CrossEntropy(), 2)

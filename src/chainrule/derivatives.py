@@ -137,7 +137,7 @@ def _compare(
     at: Array,
     y: Array | None = None,
 ) -> None:
-    """Raise ValueError where `derived` (n, units) is not the slope of `total` (n,) at some place."""
+    """Raise ValueError where `derived` (n, units) is not the slope of `total` (n,) somewhere."""
     slopes = np.stack([_differences(total, at, step) for step in STEPS])
     left, right = (_one_sided(total, at, side * STEPS[-1]) for side in (-1, 1))
     largest = np.nanmax(abs(np.where(np.isfinite(slopes), slopes, np.nan)), initial=0.0)

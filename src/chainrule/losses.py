@@ -14,7 +14,7 @@ domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, is_dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import inf
 from typing import Any, ClassVar
@@ -136,7 +136,7 @@ class Quantile(Loss):
 class Quantiles(Loss):
     """Σⱼ Quantile(qⱼ) over blocks of k outputs, one for each of k quantiles of the same target.
 
-    Targets are (n, targets), or (n, targets·k) with each k times. With `Increasing(k)` for an output
+    Targets are (n, targets), or (n, targets·k) with each k times. With `Increasing(k)` for outputs
     the quantiles never cross. Raises ValueError unless they are increasing numbers in (0, 1).
     """
 
@@ -147,8 +147,8 @@ class Quantiles(Loss):
         rising = all(is_number(each, above=0) and each < 1 for each in q)
         if not q or not rising or any(one >= other for one, other in pairwise(q)):
             raise ValueError(
-                f"Quantiles: quantiles={self.quantiles!r} must be increasing numbers in (0, 1), such"
-                " as (0.1, 0.5, 0.9)"
+                f"Quantiles: quantiles={self.quantiles!r} must be increasing numbers in (0, 1),"
+                " such as (0.1, 0.5, 0.9)"
             )
         object.__setattr__(self, "quantiles", tuple(map(float, q)))
 
@@ -195,7 +195,7 @@ class Poisson(Loss):
 
 
 class OfLabels(Loss):
-    """A loss of outputs that are 0 or 1 each on its own; smoothed by s they are (1 − s) y + s / 2."""
+    """A loss of outputs that are 0 or 1 each on its own; smoothed by s: (1 − s) y + s / 2."""
 
     label_smoothing: float
     canonical: ClassVar[str | None] = "sigmoid"
@@ -384,10 +384,12 @@ def with_label_smoothing(loss: Loss, smoothing: float) -> Loss:
     >>> with_label_smoothing(CrossEntropy(), 0.1)
     CrossEntropy(label_smoothing=0.1)
     """
-    if not (isinstance(loss, OfLabels | OfClasses) and is_dataclass(loss)):
+    if not isinstance(loss, OfLabels | OfClasses):
         known = ", ".join(n for n, each in LOSSES.items() if issubclass(each, OfLabels | OfClasses))
         raise ValueError(
-            f"label_smoothing={smoothing!r} does not fit {type(loss).__name__}, whose targets are no"
-            f" classes; set it to 0, or take one of {known}"
+            f"label_smoothing={smoothing!r} does not fit {type(loss).__name__}, whose targets are"
+            f" no classes; set it to 0, or take one of {known}"
         )
-    return replace(loss, label_smoothing=smoothing)
+    fields: Any = loss  # each of them is a dataclass
+    smoothed: Loss = replace(fields, label_smoothing=smoothing)
+    return smoothed

@@ -62,7 +62,8 @@ def train(
     network : Network
         Changed in place.
     X, Y : array-like
-        Converted to the network's dtype. X may be sparse.
+        Converted to the network's dtype. X may be sparse, and is never
+        filled up.
     loss, optimizer, schedule : str or object
         A name from the tables `LOSSES`, `OPTIMIZERS`, `SCHEDULES`, or an entry with your
         settings: ``SGD(0.4, momentum=0.6)`` has the learning rate 0.4. "squared_error" is

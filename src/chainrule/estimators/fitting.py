@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
@@ -402,8 +402,7 @@ def _run_one(loop: Loop, engine: str, state: State | None, cancelled: Callable[[
 def _as_if_done(estimator: MLP, loop: Loop, curve: list[float], goes_on: bool) -> MLP:
     """Return the estimator as if its training had ended now; what goes on does not change it."""
     view, loop = copy(estimator), copy(loop)
-    loop.network, loop.history = loop.network.copy(), copy(loop.history)
-    loop.history.records = list(loop.history.records)
+    loop.network, loop.history = loop.network.copy(), deepcopy(loop.history)
     view._finish([loop], loop.data.n, curve, goes_on)
     return view
 

@@ -22,6 +22,9 @@ struct Job {
   // rows
   i64 rows;
   const void *X, *Y, *weights;  // weights may be null: all 1
+  const i64 *starts;  // of sparse rows, X then being what is not zero: where each begins, or null
+  const i32 *columns; // and the columns, of a row in order, each once
+  i64 chunk_nonzeros; // no CHUNK rows hold more
   // plan
   i64 batch_size, epochs, shuffle, every_row, seed;
   i64 loss, canonical, optimizer, slots_used, schedule;

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar
 
+from chainrule.sparse import Rows
+
 ACTIVATION_SETTINGS, LOSS_SETTINGS, SETTINGS = 4, 128, 8
 
 _WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -27,11 +29,14 @@ class Layer(ctypes.Structure):
 class Job(ctypes.Structure):
     """Plan, data, state and memory of one call."""
 
+    sparse: Rows | None = None  # not in the library's: keeps what `starts` and `columns` point at
+
     _fields_: ClassVar = [
         *_members(_WHOLE, "width isa threads n_layers"),
         ("layers", ctypes.POINTER(Layer)),
         ("rows", _WHOLE),
-        *_members(_ADDRESS, "X Y weights"),
+        *_members(_ADDRESS, "X Y weights starts columns"),
+        ("chunk_nonzeros", _WHOLE),
         *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
         *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
         ("loss_settings", _REAL * LOSS_SETTINGS),
