@@ -11,7 +11,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from chainrule import MLPClassifier, MLPRegressor
 from chainrule.engine import ENGINES
-from chainrule.estimators import fitting, outputs
+from chainrule.estimators import outputs, reading
 from chainrule.optimizers import OPTIMIZERS
 
 #: With these, each solver learns the checks' small tables.
@@ -81,7 +81,7 @@ def test_scikit_learn_contract_in_every_setting(estimator, check):
 @parametrize_with_checks(GRID, xfail_strict=True)
 def test_scikit_learn_contract_in_float32(estimator, check, monkeypatch):
     """The estimators see every X in float32, as if it had been given so."""
-    for room in (fitting, outputs):
+    for room in (reading, outputs):
         validate = room.validate_data
 
         def single(*given, validate=validate, **how):
