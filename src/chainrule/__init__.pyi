@@ -9,6 +9,7 @@ from .callbacks import Callback as Callback
 from .callbacks import CallbackFailed as CallbackFailed
 from .callbacks import CSVLogger as CSVLogger
 from .callbacks import EarlyStopping as EarlyStopping
+from .callbacks import HistogramRecorder as HistogramRecorder
 from .callbacks import JSONLLogger as JSONLLogger
 from .callbacks import LearningRateScheduler as LearningRateScheduler
 from .callbacks import MLflow as MLflow
