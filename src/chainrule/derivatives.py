@@ -137,7 +137,7 @@ def _compare(
     at: Array,
     y: Array | None = None,
 ) -> None:
-    """Raise ValueError where `derived` (n, units) is not the slope of `total` (n,) somewhere."""
+    """Raise ValueError where `derived` (n, units) is not the slope of `total` (n,)."""
     slopes = np.stack([_differences(total, at, step) for step in STEPS])
     left, right = (_one_sided(total, at, side * STEPS[-1]) for side in (-1, 1))
     largest = np.nanmax(abs(np.where(np.isfinite(slopes), slopes, np.nan)), initial=0.0)
@@ -156,9 +156,8 @@ def _compare(
             f" finite differences {slopes[0][place]:.6g}; correct it, or the value that it is of"
         )
     if not agrees.any():
-        remedy = (
-            "a slope that holds still" if y is None else "OwnLoss(value, gradient, domain, targets)"
-        )
+        own = "OwnLoss(value, gradient, domain, targets)"
+        remedy = "a function without jumps" if y is None else own
         raise ValueError(
             f"{what} could be compared nowhere, as values jump or are not finite; expected {remedy}"
         )

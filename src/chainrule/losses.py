@@ -136,8 +136,8 @@ class Quantile(Loss):
 class Quantiles(Loss):
     """Σⱼ Quantile(qⱼ) over blocks of k outputs, one for each of k quantiles of the same target.
 
-    Targets are (n, targets), or (n, targets·k) with each k times. With `Increasing(k)` for outputs
-    the quantiles never cross. Raises ValueError unless they are increasing numbers in (0, 1).
+    Targets are (n, targets), or (n, targets·k) with each k times. With `Increasing(k)` as output
+    activation they never cross. Raises ValueError unless they are increasing numbers in (0, 1).
     """
 
     quantiles: tuple[float, ...] = (0.1, 0.5, 0.9)
@@ -195,7 +195,7 @@ class Poisson(Loss):
 
 
 class OfLabels(Loss):
-    """A loss of outputs that are 0 or 1 each on its own; smoothed by s: (1 − s) y + s / 2."""
+    """A loss of outputs that are 0 or 1 each alone; smoothed by s they are (1 − s) y + s / 2."""
 
     label_smoothing: float
     canonical: ClassVar[str | None] = "sigmoid"
@@ -384,12 +384,11 @@ def with_label_smoothing(loss: Loss, smoothing: float) -> Loss:
     >>> with_label_smoothing(CrossEntropy(), 0.1)
     CrossEntropy(label_smoothing=0.1)
     """
-    if not isinstance(loss, OfLabels | OfClasses):
+    offered: Any = loss
+    if not (is_dataclass(offered) and isinstance(offered, OfLabels | OfClasses)):
         known = ", ".join(n for n, each in LOSSES.items() if issubclass(each, OfLabels | OfClasses))
         raise ValueError(
             f"label_smoothing={smoothing!r} does not fit {type(loss).__name__}, whose targets are"
             f" no classes; set it to 0, or take one of {known}"
         )
-    fields: Any = loss  # each of them is a dataclass
-    smoothed: Loss = replace(fields, label_smoothing=smoothing)
-    return smoothed
+    return replace(offered, label_smoothing=smoothing)
