@@ -14,7 +14,7 @@ domain.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from itertools import pairwise
 from math import inf
 from typing import Any, ClassVar

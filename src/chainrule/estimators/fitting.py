@@ -270,8 +270,6 @@ class MLP(CallbackSupport, Reading):
         self._take([loop.network for loop in loops])
         loop, network, history = loops[0], loops[0].network, loops[0].history
         self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
-        name = network.activations[-1].name
-        self.out_activation_ = "logistic" if name == "sigmoid" else name  # scikit-learn's word
         losses, watched = curve_of(loop, "loss"), loop.held_out is not None
         self.n_iter_ = len(losses)
         self.t_ = (getattr(self, "t_", 0) if goes_on else 0) + rows * len(losses)

@@ -29,6 +29,7 @@ class Outputs(BaseEstimator):
     coefs_: list[Array]
     intercepts_: list[Array]
     activations_: list[str | Activation]
+    out_activation_: str
 
     def _take(self, networks: list[Network]) -> None:
         """Take over the parameters of the members, the first of which is `coefs_`."""
@@ -37,6 +38,8 @@ class Outputs(BaseEstimator):
         self.activations_ = [
             a.name if ACTIVATIONS.get(a.name) == a else a for a in first.activations
         ]
+        name = first.activations[-1].name
+        self.out_activation_ = "logistic" if name == "sigmoid" else name  # scikit-learn's word
         self.__dict__.pop("members_", None)
         if len(networks) > 1:
             self.members_ = [{"coefs": list(n.W), "intercepts": list(n.b)} for n in networks]
