@@ -247,7 +247,7 @@ class MLPClassifier(ClassifierMixin, MLP):
 
     def _sums_to_one(self) -> bool:
         """Tell whether the outputs of a row are the shares of its classes as they stand."""
-        return self.out_activation_ == "softmax" or len(self.classes_) <= 2
+        return len(self.classes_) <= 2 or self.activations_[-1] == "softmax"
 
     def _calibrated(self) -> str:
         """Return the loss by which probabilities are calibrated."""

@@ -104,6 +104,7 @@ class MLP(CallbackSupport, Reading):
         ]
         for loop in loops:
             self._stop_early(loop)
+            loop.time_limit, loop.started = time_limit, loops[0].started
         curve = getattr(self, "loss_curve_", []) if goes_on else []
         loops[0].model = lambda: _as_if_done(self, loops[0], curve, goes_on)
         loops[0].callbacks.extend(protocol_callbacks(self, X, y, sample_weight))

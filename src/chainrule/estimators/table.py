@@ -210,8 +210,8 @@ PARAMETERS |= {
     "ema_decay": Parameter(
         "Decay of an exponential moving average of the weights, such as 0.999: the averaged weights"
         " are those validated and kept.",
-        either(nothing, share),
-        "None or a number >= 0 and < 1",
+        either(nothing, lambda v: is_number(v, above=0) and bool(v < 1)),
+        "None or a number between 0 and 1",
     ),
     "monitor": Parameter(
         "What early stopping and the best weights go by, on the held-out rows: 'metric' (accuracy"
