@@ -233,6 +233,8 @@ def multiply(*factors: Expr) -> Expr:
     parts: list[Expr] = []
     if Number(0.0) in factors:
         return Number(0.0)
+    if factors and isinstance(factors[0], Negative):
+        return Negative(multiply(factors[0].of, *factors[1:]))
     for factor in factors:
         for each in factor.factors if isinstance(factor, Multiply) else (factor,):
             if each == Number(1.0):
