@@ -48,6 +48,7 @@ BYTES: dict[str, Callable[[Job, int, int], int]] = {
     "theta": lambda job, epochs, arena: parameters(job) * job.width,
     "gradient": lambda job, epochs, arena: parameters(job) * job.width,
     "slots": lambda job, epochs, arena: parameters(job) * job.width,
+    "average": lambda job, epochs, arena: parameters(job) * job.width,
     "best_theta": lambda job, epochs, arena: parameters(job) * job.width,
     "norm_squares": lambda job, epochs, arena: job.n_layers * 8,
     "records": lambda job, epochs, arena: epochs * (len(COLUMNS) + job.n_layers) * 8,
@@ -147,7 +148,7 @@ class Guarded:
 class Recorder:
     """The library's calls, each written to a file for tests/native/replay.cpp first."""
 
-    RESULTS = ("theta", "slots", "gradient", "norm_squares", "best_theta")
+    RESULTS = ("theta", "slots", "gradient", "norm_squares", "average", "best_theta")
     CALLS = ("chainrule_advance", "chainrule_cost_and_gradient", "chainrule_evaluate")
 
     def __init__(self, calls: object, file: BinaryIO) -> None:
