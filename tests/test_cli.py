@@ -12,7 +12,7 @@ import pytest
 from chainrule import cli
 from chainrule.demo import penguins
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "diagnose", "demo")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "explain", "diagnose", "demo")
 
 
 @pytest.fixture

@@ -150,7 +150,7 @@ def test_dropout_masks_what_hidden_layers_feed(engine):
     assert free.W[1] - net.W[1] == pytest.approx(A1.T @ delta, rel=1e-9, abs=1e-13)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     pauses=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     dropout=st.sampled_from([(), (0.0, 0.3)]),
@@ -339,6 +339,18 @@ def test_hooks_are_called_in_order(engine):
         ({"l1": -1}, "l1=-1 must be a finite number >= 0"),
         ({"l2": float("inf")}, "l2=inf"),
         ({"l2": 1.0, "penalty": Penalty(l1=1.0)}, "both given"),
+        ({"weight_decay": -0.1}, "weight_decay=-0.1 must be a finite number >= 0"),
+        (
+            {"weight_decay": 5, "optimizer": SGD(0.5)},
+            "weight_decay=5 at a learning rate of 0.5 takes more.* expected at most 2",
+        ),
+        ({"gradient_accumulation_steps": 0}, "steps=0 must be a whole number >= 1"),
+        ({"ema_decay": 1.0}, "ema_decay=1.0 must be a share > 0 and < 1, such as 0.999"),
+        ({"ema_decay": 0}, "ema_decay=0 must be a share"),
+        ({"input_dropout": 1.0}, "input_dropout=1.0 must be a share >= 0 and < 1"),
+        ({"input_dropout": [0.1]}, r"input_dropout=\[0.1\] must be a share"),
+        ({"time_limit": 0}, "time_limit=0 must be a number > 0, or None"),
+        ({"restore_best_weights": 1}, "restore_best_weights=1 must be True, False, or None"),
         ({"patience": -1}, "patience=-1 must be a whole number >= 0"),
         ({"dropout": 1.0}, "dropout=1.0 must be a share >= 0 and < 1"),
         ({"dropout": [0.1, 0.1]}, "one for each of the 1 hidden layers"),
@@ -348,7 +360,17 @@ def test_hooks_are_called_in_order(engine):
         ({"engine": "refrence"}, "did you mean 'reference'"),
         ({"n_threads": 0}, "n_threads=0 must be >= 1"),
         ({"optimizer": "rprop", "batch_size": 2}, "RProp needs full batches"),
+        (
+            {"optimizer": "rprop", "batch_size": 2, "gradient_accumulation_steps": 5},
+            "RProp needs full batches",
+        ),
         ({"optimizer": "lbfgs", "dropout": 0.5}, "dropout=0.5 cannot act"),
+        ({"optimizer": "lbfgs", "dropout": [0.5]}, r"dropout=\[0.5\] cannot act"),
+        ({"optimizer": "lbfgs", "input_dropout": 0.5}, "input_dropout=0.5 cannot act"),
+        ({"optimizer": "lbfgs", "weight_decay": 0.5}, "weight_decay=0.5 cannot act"),
+        ({"optimizer": "lbfgs", "ema_decay": 0.5}, "ema_decay=0.5 cannot act"),
+        ({"optimizer": "lbfgs", "clip_norm": 0.5}, "clip_norm=0.5 cannot act"),
+        ({"optimizer": "lbfgs", "gradient_accumulation_steps": 2}, "steps=2 cannot act"),
         ({"optimizer": "lbfgs", "schedule": "cosine"}, "schedule='cosine' cannot act"),
         ({"validation": 1.5}, "validation=1.5 of 11 rows"),
         ({"validation": 0.01}, "leaves no row on one side"),
