@@ -9,7 +9,7 @@ from chainrule.explanation.parts import Explanation
 from chainrule.explanation.unicode import number_text
 
 MOST_UNITS = 9  # of a layer that are drawn
-GAP_X, GAP_Y, RADIUS, MARGIN = 190, 62, 23, 60
+GAP_X, GAP_Y, RADIUS, MARGIN = 190, 74, 23, 60
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,10 @@ def evaluate(expr: Expr) -> float:
         case Divide(over, under):
             return evaluate(over) / evaluate(under)
         case Power(base, exponent):
-            return float(evaluate(base) ** evaluate(exponent))
+            try:
+                return float(evaluate(base) ** evaluate(exponent))
+            except OverflowError:  # e^800, as textbooks write a softmax
+                return math.inf
         case Call(name, arguments) if name in FUNCTIONS:
             return float(FUNCTIONS[name](*map(evaluate, arguments)))
     raise ValueError(f"{expr!r} is no number; expected a tree in which every letter is replaced")
@@ -233,6 +236,8 @@ def multiply(*factors: Expr) -> Expr:
     parts: list[Expr] = []
     if Number(0.0) in factors:
         return Number(0.0)
+    if factors and isinstance(factors[0], Negative):
+        return Negative(multiply(factors[0].of, *factors[1:]))
     for factor in factors:
         for each in factor.factors if isinstance(factor, Multiply) else (factor,):
             if each == Number(1.0):

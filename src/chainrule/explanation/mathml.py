@@ -127,6 +127,9 @@ class _Writer:
             case Divide(over, under):
                 sides = self.write(over, SUM) + self.write(under, SUM)
                 return f"<mfrac>{sides}</mfrac>", PRODUCT
+            case Power(Symbol(_, _, int()) as base, exponent):  # its place above is taken
+                raised = self.write(exponent, SUM)
+                return f"<msup><mrow><mo>(</mo>{symbol(base)}<mo>)</mo></mrow>{raised}</msup>", ATOM
             case Power(base, exponent):
                 return f"<msup>{self.write(base, ATOM)}{self.write(exponent, SUM)}</msup>", POWER
             case Sum(index, body):

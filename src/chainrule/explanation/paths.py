@@ -18,6 +18,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
+import numpy as np
+
 from chainrule.arrays import Array
 from chainrule.explanation.expressions import (
     Add,
@@ -93,14 +95,17 @@ def ways_on(passes: Passes, row: int, l: int, j: int) -> list[Way]:
         wanted = range(net.sizes[m + 1]) if m > l else (j,)
         after = best
         best = [[] for _ in range(net.sizes[m + 1])]
-        from_a = [
-            _best(
+        # the best ways lead through the units whose best way is best, so the others need no look
+        first = np.array([abs(ways[0].value) if ways else 0.0 for ways in after])
+        among = wanted if slopes.ndim == 1 else range(net.sizes[m + 1])
+        from_a: list[list[Way]] = [[] for _ in range(net.sizes[m + 1])]
+        for u in among:
+            through = sorted(np.argsort(-abs(W[u]) * first, kind="stable")[:MOST_PATHS].tolist())
+            from_a[u] = _best(
                 Way(float(W[u, k]) * way.value, way.units,
                     (Symbol("w", (u, k), m + 1), *way.factors))
-                for k in range(net.sizes[m + 2]) for way in after[k]
-            )
-            for u in range(net.sizes[m + 1])
-        ]  # fmt: skip
+                for k in through for way in after[k]
+            )  # fmt: skip
         for u in wanted:
             best[u] = _best(_hops(slopes, row, m, u, from_a))
     return best[j]

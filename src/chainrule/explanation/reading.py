@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 from chainrule import losses
@@ -30,6 +31,7 @@ from chainrule.explanation.expressions import (
     Symbol,
     add,
     multiply,
+    transform,
 )
 
 #: Letters for what has a longer name in the code.
@@ -80,6 +82,7 @@ def read(owner: Any, method: str, units: bool = True, tangent: bool = False) -> 
 
 def _read_function(function: Callable[..., Any], reader: Reader) -> Formula:
     steps: list[tuple[str, Expr]] = []
+    reader.names = function.__globals__
     *body, last = _body(function)
     if not isinstance(last, ast.Return) or last.value is None:
         raise Unreadable(ast.unparse(last))
@@ -190,6 +193,7 @@ class Reader:
     index: str = "j"
     settings: dict[str, float] = field(default_factory=dict)
     aliases: dict[str, Symbol] = field(default_factory=dict)
+    names: Mapping[str, Any] = field(default_factory=dict)  # of the module that the formula is in
 
     def assigned(self, node: ast.stmt) -> list[tuple[str, Expr]]:
         """Return what a statement assigns; taking slots apart is nothing to tell."""
@@ -260,8 +264,23 @@ class Reader:
                     return NEAR_ZERO[name](self.of(node.args[0]))
                 if name in SPECIAL:
                     return SPECIAL[name](self.of(node.args[0]))
+                if name not in SIMPLE and isinstance(self.names.get(name), FunctionType):
+                    return self.inline(self.names[name], self.all(node))
                 return Call(SIMPLE.get(name, name), self.all(node))
         raise Unreadable(ast.unparse(node))
+
+    def inline(self, function: FunctionType, given: tuple[Expr, ...]) -> Expr:
+        """Return what a function of the same module computes, with `given` for its arguments."""
+        *body, last = _body(function)
+        if body or not isinstance(last, ast.Return) or last.value is None:
+            return Call(function.__name__, given)
+        index = (self.index,) if self.units else ()
+        own = (Symbol(letter(name), index) for name in inspect.signature(function).parameters)
+        words = dict(zip(own, given, strict=True))
+        return transform(
+            self.of(last.value),
+            lambda node: words.get(node, node) if isinstance(node, Symbol) else node,
+        )
 
     def all(self, node: ast.Call) -> tuple[Expr, ...]:
         """Return the arguments of a call."""

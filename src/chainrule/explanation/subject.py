@@ -134,6 +134,10 @@ def _notes(model: Any, plan: Any, members: int) -> list[str]:
         notes.append(f"this is the first of {members} members, whose outputs are averaged")
     if any(plan.dropout):
         notes.append("nothing drops out here; in training it does")
+    besides = {"weight_decay": 0.0, "ema_decay": None}
+    acts = [f"{name}={p}" for name, idle in besides.items() if (p := getattr(plan, name)) != idle]
+    if acts:
+        notes.append(f"{' and '.join(acts)} act on the update in training; here they are left out")
     scale = getattr(model, "y_scale_", None)
     if scale is not None and (np.any(scale != 1) or np.any(model.y_mean_ != 0)):
         notes.append("targets are scaled as in training: (y − mean) / spread")
