@@ -21,6 +21,8 @@ exclude_patterns = ["images/*"]
 html_theme = "pydata_sphinx_theme"
 html_title = "chainrule"
 html_math_renderer = "mathml"
+html_static_path, html_css_files = ["static"], ["site.css"]
+html_sidebars = {"*": []}  # room for code; only the reference has pages below it
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": True,
@@ -103,15 +105,22 @@ def escape_signs(app, what, name, thing, options, lines):
         lines[i] = "``".join(plain)
 
 
+def mathml(node, display):
+    """Return a formula as MathML, the prime beside its letter: it is raised already."""
+    text = convert(node.astext(), display=display)
+    prime = r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>"
+    return re.sub(prime, r'\1<mo lspace="0" rspace="0">&#x02032;</mo>', text)
+
+
 def inline_math(self, node):
     """Write a formula within a line as MathML, which needs no script and no network."""
-    self.body.append(convert(node.astext()))
+    self.body.append(mathml(node, "inline"))
     raise nodes.SkipNode
 
 
 def block_math(self, node):
     """Write a formula on lines of its own as MathML."""
-    self.body.append(f'<div class="math">{convert(node.astext(), display="block")}</div>\n')
+    self.body.append(f'<div class="formula">{mathml(node, "block")}</div>\n')
     raise nodes.SkipNode
 
 

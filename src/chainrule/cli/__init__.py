@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, explain, demo.
+"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, demo.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -80,6 +80,7 @@ def _train(
 ) -> None:
     from chainrule import tabular
     from chainrule.callbacks import ProgressBar
+    from chainrule.cli.progress import brief
     from chainrule.report import summary, to_json, write_report
     from chainrule.tables import read_table
 
@@ -103,6 +104,8 @@ def _train(
     model.save(output, force=force)
     files = write_report(model, report, force=force, extra={"model": str(output)})
     say(f"model: {output}   report: {report}{os.sep} ({', '.join(f.name for f in files)})")
+    for line in brief(model.diagnosis, f"chainrule diagnose {output} {table}"):
+        say(line)
     if as_json:
         print(to_json(facts | {"model": str(output), "report": str(report)}))
     if model.interrupted:
@@ -196,6 +199,21 @@ def check(
 
 
 app.command()(explain)
+
+
+@app.command()
+def diagnose(model: options.Model, table: options.Table, as_json: options.Json = False) -> None:
+    """Tell why a model does not learn, and what to try."""
+    from chainrule import tabular
+    from chainrule.cli.progress import tell_diagnosis
+    from chainrule.report import to_json
+    from chainrule.tables import read_table
+
+    result = tabular.diagnose_table(tabular.TableModel.load(model), read_table(table))
+    if as_json:
+        print(to_json(result.to_dict()))
+    else:
+        tell_diagnosis(result)
 
 
 @app.command()

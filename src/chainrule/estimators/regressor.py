@@ -19,6 +19,7 @@ from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_REGRESSION, PARAMETERS
 from chainrule.intervals import conformal_radius, cqr_offset, interval, quantile_pair
 from chainrule.losses import Loss, Quantile, Quantiles, get_loss
+from chainrule.spread import SPREADS
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -85,12 +86,8 @@ class MLPRegressor(RegressorMixin, MLP):
                 f"scale_y={self.scale_y!r} does not fit loss={self.loss!r}, whose output activation"
                 f" is {output.name!r}; take scale_y='none'"
             )
-        # On Y / 2^k with |Y| < 2^k: the squares of 1e200 and of 1e-200 have no float.
-        k = np.frexp(np.abs(Y).max(axis=0))[1]
-        small = np.ldexp(Y, -k)
-        center, spread = SPREADS[self.scale_y](small, weights)
-        self.y_mean_ = np.ldexp(center, k)
-        self.y_scale_ = np.where(spread > 0, np.maximum(np.ldexp(spread, k), 5e-324), 1.0)
+        learnt = np.array([SPREADS[self.scale_y](column, weights) for column in Y.T])
+        self.y_mean_, self.y_scale_ = learnt.T.copy()
 
     def _knows_targets(self) -> bool:
         return hasattr(self, "y_mean_")
@@ -284,23 +281,5 @@ def _numbers(y: Any) -> Array:
     expected = "numbers; for classes take MLPClassifier"
     return as_numbers(y, "y", np.float64, expected).reshape(len(y), -1)
 
-
-def _standard(Y: Array, weights: Array | None) -> tuple[Array, Array]:
-    mean = np.average(Y, axis=0, weights=weights)
-    return mean, np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=weights))
-
-
-def _robust(Y: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Return median and quartile distance; where that is 0, the standard deviation."""
-    how: dict[str, Any] = {} if weights is None else {
-        "weights": weights, "method": "inverted_cdf",
-    }  # fmt: skip
-    low, median, high = np.quantile(Y, [0.25, 0.5, 0.75], axis=0, **how)
-    spread = high - low
-    return median, np.where(spread > 0, spread, _standard(Y, weights)[1])
-
-
-#: What `scale_y` takes for the middle and the spread of targets (n, outputs).
-SPREADS = {"standard": _standard, "robust": _robust}
 
 describe(MLPRegressor, PARAMETERS | OF_REGRESSION, ATTRIBUTES)

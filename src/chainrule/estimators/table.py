@@ -308,7 +308,8 @@ OF_CLASSIFICATION: dict[str, Parameter] = {
         "Share s by which cross-entropy's targets are drawn to 1 / classes.", share, _SHARE
     ),
     "class_weight": Parameter(
-        "Weight of each class: a dict, or 'balanced', which is n / (classes · rows of the class).",
+        "Weight of each class: a dict, or 'balanced', which is n / (classes · rows of the class);"
+        " 'metric' on held-out rows is weighed so, too.",
         lambda v: v is None or isinstance(v, dict) or v == "balanced",
         "None, 'balanced', or a dict of class: weight",
         lambda: ("balanced",),
