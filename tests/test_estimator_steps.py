@@ -71,9 +71,10 @@ def test_averages_go_on_through_partial_fit_and_files(engine, tmp_path):
 @pytest.mark.parametrize("n_estimators", [1, 3])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_a_time_limit_ends_it(engine, n_estimators, solver):
-    model = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=10**7, n_iter_no_change=np.inf, tol=0,
-                         engine=engine, solver=solver, n_estimators=n_estimators,
-                         random_state=0)  # fmt: skip
+    model = MLPRegressor(
+        hidden_layer_sizes=(64, 64), max_iter=10**7, n_iter_no_change=np.inf, tol=0, engine=engine,
+        solver=solver, n_estimators=n_estimators, random_state=0,
+    )  # fmt: skip
     model.fit(X, Y, time_limit=0.2)
     assert "time_limit=0.2" in model.stop_reason_ or solver == "lbfgs"
     assert np.isfinite(model.predict(X)).all()

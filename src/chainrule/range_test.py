@@ -130,13 +130,25 @@ def learning_rate_test(
         "loss": loss, "optimizer": optimizer, "batch_size": batch_size, "seed": seed,
         "weights": weights, "engine": engine, "n_threads": n_threads, **settings,
     }  # fmt: skip
-    _check(low, high, steps, optimizer, settings)
-    rise: dict[str, Any] = {"schedule": ExponentialRise(high / low), "epochs": steps}
+    _check_settings(optimizer, settings)
     twin = network.copy()
     data, _ = read_data(twin, X, Y, DEFAULTS | given)
-    plan = make_loop(twin, data, None, DEFAULTS | given | rise).plan
+    plan = make_loop(twin, data, None, DEFAULTS | given).plan
+    return raise_rate(plan, twin, data, (low, high), steps, engine, n_threads)
+
+
+def raise_rate(
+    plan: Plan, twin: Network, data: Data, span: tuple[float, float], steps: int, engine: str,
+    n_threads: int | None,
+) -> LearningRateTest:  # fmt: skip
+    """Train `twin` by the plan, but for its rate, which rises over the `span`; see above."""
+    low, high = span
+    _check_rise(low, high, steps)
     assert isinstance(plan.optimizer, Optimizer)
-    plan = replace(plan, optimizer=replace(plan.optimizer, rate=float(high)))
+    plan = replace(
+        plan, schedule=ExponentialRise(high / low), epochs=steps, gradient_accumulation_steps=1,
+        optimizer=replace(plan.optimizer, rate=float(high)),
+    )  # fmt: skip
     rates, losses, smoothed, stopped = _rise(plan, twin, data, engine, n_threads)
     lowest = SETTLED - 1 + int(smoothed[SETTLED - 1 :].argmin()) if len(rates) > SETTLED else 0
     suggested = float(rates[lowest]) / BACK if lowest >= SETTLED else None
@@ -188,11 +200,14 @@ def _endless_batches(plan: Plan, data: Data) -> Iterator[Data]:
         epoch += 1
 
 
-def _check(low: Any, high: Any, steps: Any, optimizer: Any, settings: dict[str, Any]) -> None:
+def _check_rise(low: Any, high: Any, steps: Any) -> None:
     if not (is_number(low, above=0) and is_number(high, above=low)):
         raise ValueError(f"low={low!r}, high={high!r}: expected numbers with 0 < low < high")
     if not is_whole(steps, 2 * SETTLED):
         raise ValueError(f"steps={steps!r} must be a whole number >= {2 * SETTLED}")
+
+
+def _check_settings(optimizer: Any, settings: dict[str, Any]) -> None:
     if isinstance(get_optimizer(optimizer), LBFGS):
         raise ValueError(
             "L-BFGS chooses its own steps and has no learning rate to test; take another"

@@ -6,14 +6,38 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.diagnosis import Diagnosis, diagnose
 from chainrule.estimators.inputs import has_encoder
 from chainrule.estimators.monitoring import check_eval_set
 from chainrule.estimators.outputs import fitted_network
-from chainrule.estimators.plan import make_plan
+from chainrule.estimators.parameters import check_parameters
+from chainrule.estimators.plan import is_lbfgs, make_plan
+from chainrule.estimators.table import PARAMETERS
 from chainrule.history import History
+from chainrule.range_test import LearningRateTest, raise_rate
+
+
+def sweep_rates(
+    estimator: Any, X: Any, y: Any, sample_weight: Any, span: tuple[float, float], steps: int
+) -> LearningRateTest:
+    """Return what a range test of a new network like the estimator's gives; it stays as it is."""
+    twin = clone(estimator)
+    parameters = twin.get_params(deep=False)
+    if is_lbfgs(parameters):
+        raise ValueError(
+            "solver='lbfgs' chooses its own steps and has no learning rate to test; take another,"
+            " such as 'adam'"
+        )
+    check_parameters(parameters, PARAMETERS | twin._own)
+    data = twin._read(X, y, sample_weight, learn=True).data
+    seed = int(check_random_state(twin.random_state).randint(2**31))
+    network = twin._networks(data, [seed], goes_on=False)[0]
+    plan = make_plan(parameters, twin._loss_and_output()[0], data.n, len(network.layers), seed)
+    return raise_rate(plan, network, data, span, steps, twin.engine, twin.n_threads)
 
 
 def check_up(

@@ -11,10 +11,11 @@ from sklearn.utils.validation import check_is_fitted
 from chainrule.arrays import Array
 from chainrule.attribution import Attributions, integrated_gradients
 from chainrule.diagnosis import Diagnosis
-from chainrule.estimators.checkup import check_up
+from chainrule.estimators.checkup import check_up, sweep_rates
 from chainrule.estimators.outputs import Outputs, fitted_layers, fitted_network, member_count
 from chainrule.hidden import hidden_activations
 from chainrule.network import Network
+from chainrule.range_test import LearningRateTest
 
 
 class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
@@ -141,6 +142,25 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         every = [self._said(self._in_units(Y)) for Y in self._outputs_of_members(self._features(X))]
         spread = np.std(every, axis=0)
         return spread[:, 0] if spread.shape[1] == 1 else spread
+
+    def lr_range_test(
+        self, X: Any, y: Any, sample_weight: Any = None, *, low: float = 1e-6, high: float = 10.0,
+        steps: int = 100,
+    ) -> LearningRateTest:  # fmt: skip
+        """Return which learning rate suits a new network with these parameters (Smith 2017).
+
+        The rate rises from `low` to `high` in `steps` updates; this estimator stays as it is. Take
+        `suggested` for `learning_rate_init`; `plot()` draws it. Raises ValueError for 'lbfgs',
+        which has no rate.
+
+        >>> from sklearn.datasets import load_iris
+        >>> from chainrule import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> test = MLPClassifier((16,), scale_X="standard", random_state=0).lr_range_test(X, y)
+        >>> 0.003 < test.suggested < 0.3
+        True
+        """
+        return sweep_rates(self, X, y, sample_weight, (low, high), steps)
 
     def _explained(self, outputs: Array) -> Any:
         """Return which column is explained where nobody says it: each row's most probable."""
