@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 HELD_OUT = 0.25  # of the rows
+FARTHEST = 10.0  # deviations from the mean; only where the score is R²
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ def split(name: str, seed: int) -> Split:
 
     Numbers to mean 0 and deviation 1, words to one column for each; targets that are numbers
     likewise to mean 0 and deviation 1, which leaves R² what it is, others to 0, 1, 2 and so on.
-    Classes keep their shares on both sides.
+    Classes keep their shares on both sides. Where the score is R², numbers are cut at 10 standard
+    deviations: one row of california lies 187 off, and alone took 0.2 from the R² of those who
+    held it out.
     """
     table = raw(name)
     rows = np.arange(len(table.y))
@@ -194,7 +197,6 @@ def split(name: str, seed: int) -> Split:
         y = np.unique(table.y, return_inverse=True)[1]
     else:
         y = (table.y - table.y[train].mean()) / table.y[train].std()
-    return Split(
-        np.ascontiguousarray(X, float), y[train], np.ascontiguousarray(X_test, float), y[test],
-        table.classes,
-    )  # fmt: skip
+        X, X_test = (np.clip(each, -FARTHEST, FARTHEST) for each in (X, X_test))
+    X, X_test = (np.ascontiguousarray(each, float) for each in (X, X_test))
+    return Split(X, y[train], X_test, y[test], table.classes)

@@ -63,6 +63,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--parameters", default=",".join(PARAMETERS), help=f"of {','.join(PARAMETERS)}")
     add("--seeds", type=int, help="seeds of each table; 10 unless --quick")
     add("--times", type=int, default=3, help="seeds fitted again for the times, 0 for none")
+    add("--threads", type=int, help="most threads of each library while it is fitted for scores")
     add("--again", metavar="LIBRARY", help="forget the scores of this library in an earlier run")
     add("--out", type=Path, default=ROOT / "build" / "benchmarks", help="folder for the results")
     add("--record", action="store_true", help="write into benchmarks/ instead")
@@ -145,7 +146,7 @@ def measure_scores(
                 clock.tell(f"{table}, {parameters}, seed {seed}: {', '.join(todo)}")
             for library in todo:
                 fit = workers[library].call(
-                    "fit", table=table, seed=seed, settings=settings, n_threads=None
+                    "fit", table=table, seed=seed, settings=settings, n_threads=options.threads
                 )
                 fits.setdefault(library, {})[str(seed)] = fit
             save(results, path)

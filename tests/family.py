@@ -6,6 +6,7 @@ It needs no test tool, so that it runs in a bare process: guarded, recorded, or 
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.engine import Data, Plan, State
@@ -45,9 +46,12 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
         epochs=3,
         seed=seed,
         shuffle=seed % 5 != 0,
-        dropout=(0.0, *[0.3 * int(rng.integers(2)) for _ in sizes[2:]]),
+        dropout=(0.2 * (seed % 8 > 2), *[0.3 * int(rng.integers(2)) for _ in sizes[2:]]),
         clip_value=1.0 if seed % 4 == 1 else None,
         clip_norm=0.1 if seed % 4 == 2 else None,
+        weight_decay=0.1 * (seed % 5 == 1),
+        gradient_accumulation_steps=1 + seed % 3,
+        ema_decay=0.9 if seed % 5 > 2 else None,
         stop_rule="every_row" if seed % 7 == 0 else "mean",
     )
 
@@ -55,7 +59,10 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
         Y = rng.uniform(0.1, 1.0, (count, sizes[-1]))
         Y /= Y.sum(axis=1, keepdims=True) if loss.rows_sum_to_one else 1.0
         weights = rng.uniform(0, 2, count).astype(dtype) if seed % 3 else None
-        return Data(rng.normal(size=(count, sizes[0])).astype(dtype), Y.astype(dtype), weights)
+        X = rng.normal(size=(count, sizes[0])).astype(dtype)
+        if seed // 2 % 4 == 1:
+            X = csr_array(X * (rng.uniform(size=X.shape) < 0.2).astype(dtype))
+        return Data(X, Y.astype(dtype), weights)
 
     engine = NativeEngine(plan, network, rows(n), None, instruction_set)
     engine.job.threads = 1 + seed % 4
@@ -69,4 +76,5 @@ def bits(seed: int, instruction_set: str | None = None) -> list[bytes]:
         engine.advance(state, 1, 60.0)
     outputs = engine.evaluate(other)[1]
     gradient = engine.cost_and_gradient()[1].flat
-    return [a.tobytes() for a in (engine.network.theta, *state.slots, outputs, gradient)]
+    raw = [] if state.raw is None else [state.raw]
+    return [a.tobytes() for a in (engine.network.theta, *raw, *state.slots, outputs, gradient)]

@@ -194,8 +194,9 @@ def test_nobody_pays_for_hooks_that_nobody_has(engine, monkeypatch):
 
     monkeypatch.setattr(ENGINES[engine], "advance", count)
     options = {"epochs": 6, "batch_size": 12, "engine": engine}
-    train(start(), *table(), callbacks=[Callback()], **options)
+    history = train(start(), *table(), callbacks=[Callback()], **options)
     assert asked == [(6, np.inf)]
+    assert len(history._blocks) == 1  # the records as they came, in no dict yet
     asked.clear()
     train(start(), *table(), callbacks=[Recorder()], **options)
     assert len(asked) == 6

@@ -19,7 +19,7 @@ from chainrule.schedules import SCHEDULES
 OPERATIONS = {
     "abs", "cos", "exp", "expm1", "floor", "log", "log1p", "maximum", "minimum", "sign", "sqrt",
     "tanh", "float", "_log", "_log_derivative", "_pinball", "_pinball_slope", "_focus",
-    "_focus_slope", "value", "derivative",
+    "_focus_slope", "decayed", "value", "derivative",
 }  # fmt: skip
 FORMULAS = (
     "value", "derivative", "gradient", "target", "value_from_logits", "delta_from_logits", "update",

@@ -222,7 +222,7 @@ def test_predictions_follow_the_weights():
 
 
 @built
-@pytest.mark.filterwarnings("ignore:reached")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_estimators_predict_what_numpy_does(classes, dtype, monkeypatch):
@@ -238,10 +238,10 @@ def test_estimators_predict_what_numpy_does(classes, dtype, monkeypatch):
     assert one.tobytes() == model.predict_proba(X)[:1].tobytes()
 
 
-@pytest.mark.filterwarnings("ignore:reached")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_estimators_refuse_what_they_refused():
     X = rng.normal(size=(20, 3))
-    model = MLPRegressor(hidden_layer_sizes=(4,), activation="relu", max_iter=2)
+    model = MLPRegressor(hidden_layer_sizes=(4,), activation="identity", max_iter=2)
     with pytest.raises(ValueError, match="not fitted"):
         model.predict(X)
     model.fit(X, X[:, 0])
@@ -264,7 +264,7 @@ def test_estimators_refuse_what_they_refused():
 
 
 @built
-@pytest.mark.filterwarnings("ignore:reached")
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_eight_threads_predict_with_one_estimator():
     X = rng.normal(size=(400, 6))
     model = MLPRegressor(hidden_layer_sizes=(30,), max_iter=2).fit(X, X[:, 0])

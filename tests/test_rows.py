@@ -96,8 +96,15 @@ def test_rows_of_no_weight_are_not_held_out():
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_too_few_rows_are_refused(n):
     X = RNG.normal(size=(n, 2))
-    with pytest.raises(ValueError, match=f"The validation set is too small: {n} rows leave"):
+    with pytest.raises(ValueError, match=f"The validation set is too small: n_samples={n}, "):
         hold_out(X, X[:, :1], None, None, 0.1, 0)
+
+
+def test_more_than_half_may_be_held_out_and_all_may_not():
+    X = RNG.normal(size=(30, 2))
+    assert len(hold_out(X, X[:, :1], None, None, 0.8, 0)[1]) == 24
+    with pytest.raises(ValueError, match=r"n_samples=40, of which 0\.99 would be held out"):
+        hold_out(np.ones((40, 2)), np.ones((40, 1)), None, None, 0.99, 0)
 
 
 def test_a_class_of_one_row_is_named():

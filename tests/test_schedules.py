@@ -12,6 +12,7 @@ from chainrule.schedules import (
     Constant,
     Cosine,
     ExponentialDecay,
+    ExponentialRise,
     InverseScaling,
     OneCycle,
     PlateauMemory,
@@ -58,6 +59,14 @@ def test_one_cycle_starts_low_peaks_and_ends_lower():
     assert f[-1] == pytest.approx(1e-3)
     assert (np.diff(f[:10]) > 0).all()
     assert (np.diff(f[9:]) < 0).all()
+
+
+def test_the_exponential_rise_is_even_on_a_log_scale_and_ends_at_1():
+    f = factors(ExponentialRise(1e6))
+    assert f == pytest.approx(np.geomspace(1e-6, 1, 40))
+    assert f[-1] == 1
+    assert ExponentialRise(1e6).factor(50, 4, 40) == 1
+    assert ExponentialRise(1e6).factor(1, 1, 1) == 1
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))

@@ -9,6 +9,7 @@ from .callbacks import Callback as Callback
 from .callbacks import CallbackFailed as CallbackFailed
 from .callbacks import CSVLogger as CSVLogger
 from .callbacks import EarlyStopping as EarlyStopping
+from .callbacks import HistogramRecorder as HistogramRecorder
 from .callbacks import JSONLLogger as JSONLLogger
 from .callbacks import LearningRateScheduler as LearningRateScheduler
 from .callbacks import MLflow as MLflow
@@ -18,6 +19,9 @@ from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TensorBoard as TensorBoard
 from .callbacks import TerminateOnNaN as TerminateOnNaN
 from .callbacks import TimeLimit as TimeLimit
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import Finding as Finding
+from .diagnosis import diagnose as diagnose
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .gradcheck import check_gradients as check_gradients
@@ -58,10 +62,13 @@ from .optimizers import RMSprop as RMSprop
 from .optimizers import RProp as RProp
 from .penalties import Penalty as Penalty
 from .preprocessing import TableEncoder as TableEncoder
+from .range_test import LearningRateTest as LearningRateTest
+from .range_test import learning_rate_test as learning_rate_test
 from .schedules import SCHEDULES as SCHEDULES
 from .schedules import Constant as Constant
 from .schedules import Cosine as Cosine
 from .schedules import ExponentialDecay as ExponentialDecay
+from .schedules import ExponentialRise as ExponentialRise
 from .schedules import InverseScaling as InverseScaling
 from .schedules import OneCycle as OneCycle
 from .schedules import ReduceOnPlateau as ReduceOnPlateau

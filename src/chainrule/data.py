@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from chainrule.arrays import Array, is_whole
 from chainrule.losses import Loss
 from chainrule.randomness import VALIDATION_ROWS, row_order
+from chainrule.sparse import as_rows, is_sparse
 
 Rows = NDArray[np.intp]
 
@@ -25,8 +25,8 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     columns, no rows, and NaN or infinity.
     """
     refuse_odd(values, name)
-    if sparse.issparse(values):
-        matrix = sparse.csr_array(values, dtype=dtype)
+    if is_sparse(values):
+        matrix = as_rows(values, name, dtype)
         stored = matrix.data
     else:
         stored = matrix = as_numbers(values, name, dtype)
@@ -220,7 +220,7 @@ def as_targets(Y: Any, loss: Loss, dtype: Any, outputs: int) -> Any:
                 f" {outputs}: give it {k} for each"
             )
         Y = as_matrix(Y, "Y", dtype)
-        if Y.shape[1] * k == outputs and not sparse.issparse(Y):
+        if Y.shape[1] * k == outputs and not is_sparse(Y):
             Y = np.repeat(Y, k, axis=1)
     Y = as_matrix(Y, "Y", dtype, outputs)
     check_targets(loss, Y)
@@ -229,7 +229,7 @@ def as_targets(Y: Any, loss: Loss, dtype: Any, outputs: int) -> Any:
 
 def check_targets(loss: Loss, Y: Array) -> None:
     """Raise ValueError when a target lies where `loss` is not defined."""
-    if sparse.issparse(Y):
+    if is_sparse(Y):
         raise ValueError("Y is a sparse matrix; expected a dense array: Y.toarray()")
     low, high = loss.targets
     wrong = (low > Y) | (high < Y)

@@ -385,10 +385,11 @@ def with_label_smoothing(loss: Loss, smoothing: float) -> Loss:
     CrossEntropy(label_smoothing=0.1)
     """
     offered: Any = loss
-    if not (is_dataclass(offered) and isinstance(offered, OfLabels | OfClasses)):
+    if not (isinstance(loss, OfLabels | OfClasses) and is_dataclass(type(loss))):
         known = ", ".join(n for n, each in LOSSES.items() if issubclass(each, OfLabels | OfClasses))
         raise ValueError(
             f"label_smoothing={smoothing!r} does not fit {type(loss).__name__}, whose targets are"
             f" no classes; set it to 0, or take one of {known}"
         )
-    return replace(offered, label_smoothing=smoothing)
+    smoothed: Loss = replace(offered, label_smoothing=smoothing)
+    return smoothed

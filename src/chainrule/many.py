@@ -8,10 +8,11 @@ little, because it is Python.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,6 +32,8 @@ DEFAULTS = {
     for name, each in inspect.signature(train).parameters.items()
     if each.kind is each.KEYWORD_ONLY
 }
+Outcome = TypeVar("Outcome")
+Cancelled = Callable[[], bool]  # tells whether to stop
 OWN = ("history", "callbacks")  # settings that belong to one network
 
 
@@ -63,7 +66,8 @@ def fit_many(
         anything else.
     **settings
         All else that `train` takes by name but `callbacks` and `history`, which belong to one
-        network: `optimizer`, `epochs`, `patience`, …
+        network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all together; a
+        network whose turn comes after it is left as it is.
 
     Returns
     -------
@@ -100,26 +104,41 @@ def fit_many(
         loop = make_loop(net, *rows[_kind(net)], settings)
         choose_engine(settings["engine"], loop.plan, net, loop.data, 1)
     _refuse_records(nets, settings["epochs"], record_every)
-    stop = Event()
+    started = monotonic()
 
-    def fit(place: int) -> tuple[History, Diverged | None]:
+    def fit(place: int, cancelled: Cancelled) -> tuple[History, Diverged | None]:
         net = nets[place]
         seed = {} if seeds is None else {"seed": seeds[place]}
         loop = make_loop(net, *rows[_kind(net)], settings | seed)
-        loop.cancelled = stop.is_set
+        loop.cancelled, loop.started = cancelled, started
         return loop.history, _run(loop, settings["engine"])
 
-    most = min(n_threads or cores(), len(nets))
-    with ThreadPoolExecutor(most, "fit_many") as pool:
-        try:
-            done = list(pool.map(fit, range(len(nets))))
-        except BaseException:  # Ctrl-C, or a network's own error
-            stop.set()
-            pool.shutdown(cancel_futures=True)
-            raise
+    done = side_by_side(fit, len(nets), n_threads)
     if all(error for _, error in done):
         raise Diverged(f"all {len(done)} networks diverged; the first: {done[0][1]}")
     return [history for history, _ in done]
+
+
+def side_by_side(
+    work: Callable[[int, Cancelled], Outcome], count: int, n_threads: int | None = None
+) -> list[Outcome]:
+    """Return what `work` gives for 0 to `count` - 1, called over the cores, a thread for each.
+
+    Its second argument tells, when asked, whether to stop: after Ctrl-C, and after an error of
+    another, which is then raised.
+
+    >>> side_by_side(lambda place, cancelled: place * place, 4)
+    [0, 1, 4, 9]
+    """
+    stop = Event()
+    most = min(n_threads or cores(), count)
+    with ThreadPoolExecutor(most, "side_by_side") as pool:
+        try:
+            return list(pool.map(lambda place: work(place, stop.is_set), range(count)))
+        except BaseException:
+            stop.set()
+            pool.shutdown(cancel_futures=True)
+            raise
 
 
 def _run(loop: Loop, engine: str) -> Diverged | None:

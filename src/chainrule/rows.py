@@ -81,16 +81,17 @@ def hold_out(
     w = np.ones(n) if weights is None else weights.astype(np.float64)
     counted = np.flatnonzero(w)
     stratum = np.zeros(n, np.intp) if strata is None else np.asarray(strata)
-    if strata is not None:
+    if strata is not None and len(counted) > 1:
         _refuse_lonely(stratum[counted], w[counted], names)
     words = words_of(X, Y, seed)
     order = counted[np.lexsort((words[counted], stratum[counted]))]
     held = np.sort(order[_dealt_out(words[order], stratum[order], w[order], fraction)])
-    if len(held) < 2 or len(order) < 2 * len(held):
+    most = min(len(order) - 1, max(fraction * len(order) + 1, len(order) / 2))
+    if not 2 <= len(held) <= most:
         raise ValueError(
-            f"The validation set is too small: {len(order)} rows leave {len(held)} to hold out at"
-            f" a share of {fraction:g}; expected at least 2: give more rows, raise the share, or"
-            " hold out none"
+            f"The validation set is too small: n_samples={len(order)}, of which {fraction:.3g}"
+            " would be held out; expected at least 2 rows of it, and others to train on: give more"
+            " rows, or hold out another share"
         )
     return np.setdiff1d(np.arange(n), held, assume_unique=True), held
 
@@ -129,6 +130,6 @@ def _refuse_lonely(stratum: NDArray[np.intp], w: Array, names: Sequence[Any]) ->
         lonely = [names[i] if len(names) else i for i in np.flatnonzero(lone)[:5].tolist()]
         raise ValueError(
             "The least populated classes in y have only 1 member, which cannot both train and be"
-            f" held out. Classes with too few members are: {lonely}; give more rows of them, drop"
-            " them, or hold out none"
+            f" held out. Classes with too few members are: {lonely}; give more rows of them, or"
+            " drop them"
         )

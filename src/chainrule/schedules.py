@@ -96,6 +96,21 @@ class ExponentialDecay(Schedule):
 
 
 @dataclass(frozen=True)
+class ExponentialRise(Schedule):
+    """η_t = η·span^((t − T) / (T − 1)): rise evenly on a log scale, from η / span at the first
+    update to η at the last, T. A learning-rate range test does so (Smith 2017).
+    """
+
+    span: float = 1e7
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, span="[1, inf)")
+
+    def factor(self, t: float, per_epoch: float, total: float) -> float:
+        return float(self.span ** ((minimum(t, total) - total) / maximum(total - 1, 1)))
+
+
+@dataclass(frozen=True)
 class Cosine(Schedule):
     """Rise linearly over a share `warm_up` of the updates, then fall along half a cosine to
     `floor`·η (Loshchilov and Hutter 2017).
@@ -175,6 +190,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "inverse_scaling": InverseScaling,
     "step": StepDecay,
     "exponential": ExponentialDecay,
+    "exponential_rise": ExponentialRise,
     "cosine": Cosine,
     "one_cycle": OneCycle,
     "reduce_on_plateau": ReduceOnPlateau,

@@ -5,6 +5,7 @@
     stopping        EarlyStopping, TimeLimit, TerminateOnNaN
     rates           LearningRateScheduler, ReduceLROnPlateau
     checkpoint      ModelCheckpoint
+    recorder        HistogramRecorder
     loggers         CSVLogger, JSONLLogger
     trackers        TensorBoard, MLflow
     progress        ProgressBar

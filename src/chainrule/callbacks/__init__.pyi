@@ -11,6 +11,7 @@ from .loggers import JSONLLogger as JSONLLogger
 from .progress import ProgressBar as ProgressBar
 from .rates import LearningRateScheduler as LearningRateScheduler
 from .rates import ReduceLROnPlateau as ReduceLROnPlateau
+from .recorder import HistogramRecorder as HistogramRecorder
 from .stopping import BestWeights as BestWeights
 from .stopping import EarlyStopping as EarlyStopping
 from .stopping import TerminateOnNaN as TerminateOnNaN

@@ -49,9 +49,9 @@ class Log(Callback):
         self.write(self._file, history.records[-1])
 
     def on_train_end(self, network: Network, history: History) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
 
 
 @dataclass
@@ -84,6 +84,7 @@ class CSVLogger(Log):
     """
 
     separator: str = ","
+    _new: bool = field(init=False, repr=False, default=True)  # a table without its header
 
     def __post_init__(self) -> None:
         if not isinstance(self.separator, str) or len(self.separator) != 1:
@@ -107,16 +108,15 @@ class CSVLogger(Log):
             return next(csv.reader(file, delimiter=self.separator), [])
 
     def on_train_begin(self, network: Network, history: History) -> None:
-        new = not self._header()
+        self._new = not self._header()
         super().on_train_begin(network, history)
-        if new and self._file is not None:
-            self._write_row(self._file, _flat(_unmeasured(network)))
 
     def write(self, file: TextIO, record: Record) -> None:
-        self._write_row(file, _flat(record).values())
-
-    def _write_row(self, file: TextIO, values: Any) -> None:
-        csv.writer(file, delimiter=self.separator, lineterminator="\n").writerow(values)
+        rows, flat = csv.writer(file, delimiter=self.separator, lineterminator="\n"), _flat(record)
+        if self._new:
+            rows.writerow(flat)
+        self._new = False
+        rows.writerow(flat.values())
 
 
 @dataclass

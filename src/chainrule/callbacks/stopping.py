@@ -55,7 +55,7 @@ class EarlyStopping(Callback):
     mode : {"auto", "min", "max"}
         Whether the number is to fall or to rise; by default "metric" rises and all else falls.
     baseline : float, optional
-        What does not improve on this number does not count as an improvement.
+        The wait goes on until this number is improved on too.
     start_from_epoch : int
         The first so many epochs are not looked at.
 
@@ -105,10 +105,11 @@ class EarlyStopping(Callback):
         if self.restore_best_weights:
             self.kept.on_epoch_end(network, history)
         value = monitored(record, self.monitor, self.mode)
-        to_beat = min(self.best, self._baseline())
-        self.waited = 0 if value < to_beat - self.min_delta else self.waited + 1
+        improved = value < self.best - self.min_delta
+        enough = improved and value < self._baseline() - self.min_delta
+        self.waited = 0 if enough else self.waited + 1
         self.best = min(self.best, value)
-        if self.waited > self.patience:
+        if self.waited > self.patience and not improved:
             history.stop_reason = (
                 f"{self.monitor.replace('auto', 'loss')} did not improve by more than"
                 f" {self.min_delta:g} for {self.patience} epochs"

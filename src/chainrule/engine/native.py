@@ -1,4 +1,4 @@
-"""The native engine: the whole loop in C++, for built-in formulas and dense rows.
+"""The native engine: the whole loop in C++, for built-in formulas, on dense rows and sparse.
 
 A job is filled from plan, state and data; the library advances it until the next event; the state
 is read back. So either engine can go on where the other one stopped.
@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from chainrule.activations import OwnActivation
 from chainrule.arrays import Array, address, aligned_zeros
@@ -33,6 +34,7 @@ from chainrule.native.job import LOSS_SETTINGS, Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
+from chainrule.sparse import Rows, as_rows, is_sparse
 
 # In job.h's order:
 EVENTS: tuple[EventKind, ...] = ("epochs", "time", "threshold", "fault")
@@ -63,17 +65,20 @@ class NativeEngine:
             raise ValueError(f"engine='native' cannot run this: {why}; take engine='auto'")
         self.plan, self.network, self.calls = plan, network, library.calls
         self.gradient = aligned_zeros(network.theta.size, network.dtype)
+        self.sparse = is_sparse(data.X)
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(
             isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER, wide=self.wide
         )
-        self.n_threads = threads_for(plan, network, data.n, n_threads)
+        self.n_threads = threads_for(plan, network, data, n_threads)
         job.threads = self.n_threads
         self.layers = (Layer * len(network.layers))()
         self._describe_network(library)
         self._describe_plan(library)
         self._point_at(job, self.data)
+        if job.sparse is not None:
+            job.chunk_nonzeros = job.sparse.most_in(CHUNK)
         if job.shuffle:
             self.order = np.zeros(4 * data.n, np.int64)
             job.order = address(self.order)
@@ -94,6 +99,9 @@ class NativeEngine:
             setattr(job, name, getattr(state, name))
         job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
         job.theta = address(self.network.theta)
+        if state.raw is not None:
+            state.raw = self._usable(state.raw)
+            job.theta, job.average = address(state.raw), job.theta
         best = state.best_theta
         job.best_theta = None if best is None else address(best)
         try:
@@ -158,13 +166,13 @@ class NativeEngine:
 
     def _describe_plan(self, library: Library) -> None:
         job, plan = self.job, self.plan
-        job.batch_size, job.epochs = plan.batch_size, plan.epochs
-        job.shuffle = in_random_order(self.data.n, plan.batch_size, plan.shuffle)
-        rows = min(plan.batch_size, self.data.n)
+        rows = min(plan.rows_per_update, self.data.n)
+        job.batch_size, job.epochs = rows, plan.epochs
+        job.shuffle = in_random_order(self.data.n, plan.rows_per_update, plan.shuffle)
         job.keep_gradient = plan.clip_norm is not None or rows > CHUNK
         job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
         job.every_row = plan.stop_rule == "every_row"
-        for name in ("clip_value", "clip_norm", "stop_below"):
+        for name in ("clip_value", "clip_norm", "stop_below", "weight_decay", "ema_decay"):
             setattr(job, name, getattr(plan, name) or 0.0)
         job.loss = number(library, "LOSSES", plan.loss)
         fill(job.loss_settings, plan.loss)
@@ -181,23 +189,36 @@ class NativeEngine:
             job.slots_used = len(plan.optimizer.slots)
 
     def _point_at(self, job: Job, data: Data) -> None:
-        job.rows, job.X, job.Y = data.n, address(data.X), address(data.Y)
+        if self.sparse:
+            job.sparse = Rows.of(data.X)
+            job.X, job.starts, job.columns = job.sparse.places
+        else:
+            job.X = address(data.X)
+        job.rows, job.Y = data.n, address(data.Y)
         job.weights = None if data.weights is None else address(data.weights)
 
     def _contiguous(self, data: Data) -> Data:
-        """Return the data as the library reads it; what is sparse is filled up with zeros."""
-        X = data.X if isinstance(data.X, np.ndarray) else data.X.toarray()
+        """Return the data as the library reads it, sparse if the rows to train on are."""
+        X = data.X
+        if self.sparse:
+            X = as_rows(X if is_sparse(X) else csr_array(X), dtype=self.network.dtype)
+        else:
+            X = self._usable(X.toarray() if is_sparse(X) else X)
         weights = None if data.weights is None else self._usable(data.weights)
-        return Data(self._usable(X), self._usable(data.Y), weights)
+        return Data(X, self._usable(data.Y), weights)
 
     def _usable(self, values: Array) -> Array:
         return np.ascontiguousarray(values, self.network.dtype)
 
 
-def threads_for(plan: Plan, network: Network, rows: int, most: int | None) -> int:
+def threads_for(plan: Plan, network: Network, data: Data, most: int | None) -> int:
     """Return how many threads pay: none waits long for work, and starting them is soon won back."""
-    step = 6 * min(plan.batch_size, rows) * network.theta.size  # floating-point operations
-    if step * -(-rows // plan.batch_size) < THREADS_PAY:
+    rows, weights = data.n, float(network.theta.size)  # those that a row meets
+    if is_sparse(data.X):
+        weights -= network.sizes[1] * (network.sizes[0] - data.X.nnz / rows)
+    # Floating-point operations; each weight is also moved once.
+    step = int(6 * min(plan.rows_per_update, rows) * weights) + network.theta.size
+    if step * plan.updates_per_epoch(rows) < THREADS_PAY:
         return 1
     return max(1, min(most or cores(), step // THREAD_STEP))
 
@@ -211,8 +232,6 @@ STATE = (
 
 def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> str:
     """Return why the library cannot run this, or nothing."""
-    if not isinstance(data.X, np.ndarray):
-        return "X is sparse"
     asked: list[tuple[str, Any]] = [("ACTIVATIONS", each) for each in network.activations]
     asked += [("LOSSES", plan.loss), ("PENALTIES", plan.penalty)]
     if not isinstance(plan.optimizer, LBFGS):

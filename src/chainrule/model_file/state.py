@@ -14,15 +14,19 @@ A description is a dict of JSON's values (see `model_values`), with what its kin
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 from typing import Any, NoReturn
 
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.activations import ACTIVATIONS, Activation
+from chainrule.engine import State
 from chainrule.estimators import MLPClassifier, MLPRegressor
+from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.parameters import check_parameters
+from chainrule.estimators.table import PARAMETERS
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker
 from chainrule.network import Network, parameter_count
 from chainrule.preprocessing import TableEncoder
@@ -49,8 +53,10 @@ DERIVED = {
 #: Fitted attributes that are packed in a way of their own.
 WAYS: dict[str, Callable[[Packer, Any, str], Any]] = {
     "classes_": Packer.inline,
+    "encoder_": lambda packer, encoder, where: packer.pack(_encoder_state(encoder), where),
     "history_": Packer.history,
     "loss_curve_": Packer.column,
+    "validation_curve_": Packer.column,
     "validation_scores_": Packer.column,
 }
 REQUIRED = {"history_", "loss_curve_", "n_iter_", "t_", "stop_reason_"}
@@ -71,11 +77,10 @@ def describe(model: Any, packer: Packer) -> Description:
         return {"kind": kind, "network": _describe_network(model, packer)}
     if type(model) is TableEncoder:
         _check_fitted(model, "columns_")
-        state = model.to_state() | {"output": getattr(model, "_sklearn_output_config", {})}
-        return {"kind": kind, "encoder": packer.pack(state, "encoder")}
+        return {"kind": kind, "encoder": packer.pack(_encoder_state(model), "encoder")}
     if type(model) in ESTIMATORS.values():
         _check_fitted(model, "coefs_")
-        network = _describe_network(_network_of(model), packer)
+        network = _describe_network(fitted_network(model), packer)
         return {
             "kind": kind,
             "network": network,
@@ -159,19 +164,11 @@ def _check_finite(array: Any, what: str) -> None:
 # Estimators ----------------------------------------------------------------------------------
 
 
-def _network_of(model: Any) -> Network:
-    """Return the network of a fitted estimator, in a vector of its own."""
-    sizes = [model.coefs_[0].shape[0], *(W.shape[1] for W in model.coefs_)]
-    activations = [get_activation(each) for each in model.activations_]
-    dtype = model.coefs_[0].dtype
-    network = Network(sizes, activations, initializers="zeros", dtype=dtype)
-    for layer, W, b in zip(network.layers, model.coefs_, model.intercepts_, strict=True):
-        layer.W[:], layer.b[:] = W, b
-    return network
-
-
 def _describe_estimator(model: Any, packer: Packer) -> Any:
     parameters = model.get_params(deep=False) | {"callbacks": None}
+    for number, member in enumerate(getattr(model, "members_", ())):
+        for array in [*member["coefs"], *member["intercepts"]]:
+            _check_finite(array, f"member {number}'s parameters")
     fitted = {}
     for name in sorted(_fitted_names(model, parameters)):
         way = WAYS.get(name, Packer.pack)
@@ -186,9 +183,8 @@ def _describe_estimator(model: Any, packer: Packer) -> Any:
 def _fitted_names(model: Any, parameters: dict[str, Any]) -> set[str]:
     """Return what fit left on the estimator; scikit-learn's own settings are not of it."""
     names = vars(model).keys() - parameters.keys() - DERIVED
-    return {
-        name for name in names if not name.startswith("_sklearn") and name != "_metadata_request"
-    }
+    own = ("_sklearn", "_skl_callbacks", "_callback_fit_ctx", "_parent_callback", "_metadata_req")
+    return {name for name in names if not name.startswith(own)}
 
 
 def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
@@ -201,9 +197,11 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         odd = min(parameters.keys() ^ known.keys())
         there = "lacks" if odd in known else "holds the unknown"
         raise ModelFileError(f"it {there} parameter {odd!r} of {name}")
-    check_parameters(parameters, cls._own)
+    check_parameters(parameters, PARAMETERS | cls._own)
     model = cls(**parameters)
     _check_fitted_values(name, fitted, network)
+    if "encoder_" in fitted:
+        fitted["encoder_"] = _rebuild_encoder(fitted["encoder_"])
     for attribute, value in fitted.items():
         taken = hasattr(cls, attribute) or attribute in DERIVED or attribute in parameters
         if taken or not attribute.isidentifier() or attribute.startswith("__"):
@@ -214,6 +212,9 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         a.name if ACTIVATIONS.get(a.name) == a else a for a in network.activations
     ]
     model.n_features_in_, model.n_outputs_ = network.sizes[0], network.sizes[-1]
+    if "encoder_" in fitted:
+        _check_width(model.encoder_, model)
+        model.n_features_in_ = model.encoder_.n_features_in_
     model.n_layers_, output = len(network.sizes), network.activations[-1].name
     model.out_activation_ = "logistic" if output == "sigmoid" else output
     return model
@@ -223,7 +224,7 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
     """Raise ModelFileError for learnt things that do not belong to the network."""
     if lacking := (REQUIRED | REQUIRED_OF[name]) - fitted.keys():
         _refuse(f"a {name} without {min(lacking)}")
-    outputs, dtype = network.sizes[-1], network.dtype
+    outputs = network.sizes[-1]
     if name == "MLPClassifier":
         classes, kind = fitted["classes_"], fitted["_kind"]
         one_each = kind == "labels" or (kind == "classes" and outputs > 1)
@@ -236,20 +237,61 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
         if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
             _refuse(f"{each} that is no float64 of shape ({outputs},)")
         _check_finite(fitted[each], each)
-    if len({"_slots", "_t", "_epoch"} & fitted.keys()) in (1, 2):
-        _refuse("an optimizer's state that lacks one of _slots, _t, _epoch")
-    slots = fitted.get("_slots", [])
-    shape = (parameter_count(network.sizes),)
-    if any(np.shape(slot) != shape or slot.dtype != dtype for slot in slots):
-        _refuse(f"optimizer slots that are not {dtype} of shape {shape}")
-    for counter in {"t_", "n_iter_", "_t", "_epoch", "_seed"} & fitted.keys():
+    _check_members(fitted.get("members_", []), network)
+    _check_under_way(fitted, network)
+    for counter in {"t_", "n_iter_"} & fitted.keys():
         if type(fitted[counter]) is not int or fitted[counter] < 0:
             _refuse(f"{counter}={fitted[counter]!r}")
     if not all(isinstance(fitted[each], list) for each in ("history_", "loss_curve_")):
         _refuse("a history or loss curve that is no list")
 
 
+def _check_members(members: Any, network: Network) -> None:
+    """Raise ModelFileError for members that are not networks like this one."""
+    if not isinstance(members, list) or not all(isinstance(member, dict) for member in members):
+        _refuse("members that are no list of dicts")
+    shapes = [(name, [np.shape(a) for a in arrays]) for name, arrays in _parameters(network)]
+    for number, member in enumerate(members):
+        if [(name, [np.shape(a) for a in arrays]) for name, arrays in member.items()] != shapes:
+            _refuse(f"member {number} of other shapes than the network's")
+        for array in [*member["coefs"], *member["intercepts"]]:
+            if not isinstance(array, np.ndarray) or array.dtype != network.dtype:
+                _refuse(f"member {number} in another dtype than {network.dtype}")
+            _check_finite(array, f"member {number}'s parameters")
+
+
+def _parameters(network: Network) -> list[tuple[str, list[Any]]]:
+    return [("coefs", list(network.W)), ("intercepts", list(network.b))]
+
+
+def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
+    """Raise ModelFileError for what partial_fit left, if it does not belong to the network."""
+    if ("_states" in fitted) != ("_seeds" in fitted):
+        _refuse("a training under way that lacks one of _states, _seeds")
+    states, seeds = fitted.get("_states", []), fitted.get("_seeds", [])
+    known = {field.name for field in fields(State)} | {"theta"}
+    if not isinstance(states, list) or not isinstance(seeds, list) or len(states) != len(seeds):
+        _refuse(f"{np.size(states)} states of training for {np.size(seeds)} seeds")
+    if not all(type(seed) is int and seed >= 0 for seed in seeds):
+        _refuse(f"_seeds={str(seeds)[:80]}")
+    shape = (parameter_count(network.sizes),)
+    for state in states:
+        if not isinstance(state, dict) or state.keys() != known:
+            _refuse("a state of training whose entries are not those of this version")
+        slots = state["slots"] if isinstance(state["slots"], list) else [None]
+        vectors = [*slots, state["theta"]]
+        if any(np.shape(each) != shape or each.dtype != network.dtype for each in vectors):
+            _refuse(f"optimizer slots that are not {network.dtype} of shape {shape}")
+        for counter in ("t", "epoch"):
+            if type(state[counter]) is not int or state[counter] < 0:
+                _refuse(f"a state of training with {counter}={state[counter]!r}")
+
+
 # Encoders and pipelines ----------------------------------------------------------------------
+
+
+def _encoder_state(encoder: TableEncoder) -> Description:
+    return encoder.to_state() | {"output": getattr(encoder, "_sklearn_output_config", {})}
 
 
 def _rebuild_encoder(state: dict[str, Any]) -> TableEncoder:

@@ -70,7 +70,7 @@ def _declare(calls: Any) -> None:
         ("advance", whole, job, whole, real),
         ("cost_and_gradient", real, job),
         ("evaluate", real, job, pointer),
-        ("predict", whole, pointer, whole, whole, pointer, pointer, whole, pointer, pointer),
+        ("predict", whole, pointer, whole, whole, *4 * [pointer], whole, pointer, pointer),
         ("pull_back", whole, pointer, *3 * [whole], pointer, pointer, whole, pointer, pointer),
         ("apply", None, whole, whole, whole, pointer, pointer, whole),
     ):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 from typing import ClassVar
 
+from chainrule.sparse import Rows
+
 ACTIVATION_SETTINGS, LOSS_SETTINGS, SETTINGS = 4, 128, 8
 
 _WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -27,20 +29,23 @@ class Layer(ctypes.Structure):
 class Job(ctypes.Structure):
     """Plan, data, state and memory of one call."""
 
+    sparse: Rows | None = None  # not in the library's: keeps what `starts` and `columns` point at
+
     _fields_: ClassVar = [
         *_members(_WHOLE, "width isa threads n_layers"),
         ("layers", ctypes.POINTER(Layer)),
         ("rows", _WHOLE),
-        *_members(_ADDRESS, "X Y weights"),
+        *_members(_ADDRESS, "X Y weights starts columns"),
+        ("chunk_nonzeros", _WHOLE),
         *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
         *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
         ("loss_settings", _REAL * LOSS_SETTINGS),
         *_members(_REAL * SETTINGS, "optimizer_settings schedule_settings penalty"),
         *_members(_WHOLE, "penalised keep_gradient"),
-        *_members(_REAL, "clip_value clip_norm stop_below"),
+        *_members(_REAL, "clip_value clip_norm stop_below weight_decay ema_decay"),
         *_members(_ADDRESS, "theta gradient"),
         ("slots", _ADDRESS * 2),
-        ("norm_squares", _ADDRESS),
+        *_members(_ADDRESS, "average norm_squares"),
         *_members(_WHOLE, "t epoch batch epoch_updates"),
         *_members(_REAL, "loss_sum weight_sum worst_row seconds plateau best"),
         ("best_epoch", _WHOLE),

@@ -11,7 +11,7 @@ namespace {
 
 // Call f with the training that fits the job.
 template <class T, class F> auto with_training_of(Job &job, const F &f) {
-  if (job.wide || !Tiny<T, 0>::fits(job)) return f(Training<T, Wide<T>>(job), T(0));
+  if (job.wide || job.starts || !Tiny<T, 0>::fits(job)) return f(Training<T, Wide<T>>(job), T(0));
   const i64 vectors = Tiny<T, 0>::chunk(job) / LANES<T>;
   if (vectors == 1) return f(Training<T, Tiny<T, LANES<T>>>(job), T(0));
   if (vectors == 2) return f(Training<T, Tiny<T, 2 * LANES<T>>>(job), T(0));
@@ -40,13 +40,13 @@ double evaluate(Job &job, void *outputs) {
   });
 }
 
-i64 predict(const Net &net, i64 rows, i64 threads, const void *X, void *outputs, i64 out_row,
+i64 predict(const Net &net, i64 rows, i64 threads, const Inputs &inputs, void *outputs, i64 out_row,
             void *mirrored, void *room) {
   if (net.width == 4)
-    return predict_rows(net, rows, threads, (const float *)X, (float *)outputs, out_row,
-                        (float *)mirrored, room);
-  return predict_rows(net, rows, threads, (const double *)X, (double *)outputs, out_row,
-                      (double *)mirrored, room);
+    return predict_rows(net, rows, threads, inputs, (float *)outputs, out_row, (float *)mirrored,
+                        room);
+  return predict_rows(net, rows, threads, inputs, (double *)outputs, out_row, (double *)mirrored,
+                      room);
 }
 i64 pull_back(const Net &net, i64 rows, i64 each, i64 threads, const void *X, const void *G,
               i64 at_z, void *D, void *room) {

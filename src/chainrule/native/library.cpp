@@ -55,9 +55,11 @@ EXPORT double chainrule_cost_and_gradient(Job *job) {
 EXPORT double chainrule_evaluate(Job *job, void *outputs) {
   return kernels(job->isa)->evaluate(*job, outputs);
 }
-EXPORT i64 chainrule_predict(const Net *net, i64 rows, i64 threads, const void *X, void *outputs,
-                             i64 out_row, void *mirrored, void *room) {
-  return kernels(net->isa)->predict(*net, rows, threads, X, outputs, out_row, mirrored, room);
+EXPORT i64 chainrule_predict(const Net *net, i64 rows, i64 threads, const void *X,
+                             const i64 *starts, const i32 *columns, void *outputs, i64 out_row,
+                             void *mirrored, void *room) {
+  const Inputs inputs = {X, starts, columns};
+  return kernels(net->isa)->predict(*net, rows, threads, inputs, outputs, out_row, mirrored, room);
 }
 EXPORT i64 chainrule_pull_back(const Net *net, i64 rows, i64 each, i64 threads, const void *X,
                                const void *G, i64 at_z, void *D, void *room) {

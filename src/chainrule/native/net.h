@@ -10,6 +10,13 @@ struct Net {
   const void *const *parameters;  // of each layer W, then b, where the user's arrays are
 };
 
+// Rows of inputs: dense, or sparse with X being what is not zero, as in a job.
+struct Inputs {
+  const void *X;
+  const i64 *starts;
+  const i32 *columns;
+};
+
 // What came of it; after anything but FINE the outputs are not to be used. A number below says how many
 // bytes of room the call wants, to be made again with.
 enum Outcome { FINE, ODD_INPUTS, ODD_OUTPUTS };

@@ -1,6 +1,7 @@
 // Plain types, and what a formula takes and gives.
 #pragma once
 
+typedef int i32;
 typedef long long i64;
 typedef unsigned long long u64;
 typedef unsigned int u32;

@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "net.h"
 #include "product.h"
+#include "sparse.h"
 #include "team.h"
 
 constexpr i64 ROWS_AT_ONCE = 192;  // through all layers together, by one thread
@@ -151,14 +152,16 @@ template <class T> struct Passage {
   const Layer &last() const { return net.layers[net.n_layers - 1]; }
   const Kept &top() const { return kept[net.n_layers - 1]; }
 
-  // Run m rows forward; the outputs are then top().a, `span` apart.
-  void forward(const T *x, i64 m) {
+  // Run m rows forward, dense or, with `starts`, sparse; the outputs are then top().a, `span` apart.
+  void forward(const T *x, i64 m, const i64 *starts = nullptr, const i32 *columns = nullptr) {
     i64 row = net.layers[0].n_in;
     EACH(l, net.n_layers) {
       const Layer &layer = net.layers[l];
       const i64 units = layer.n_out;
       EACH(k, span<T>(units)) start[k] = k < units ? ((const T *)net.parameters[2 * l + 1])[k] : T(0);
-      product(m, weights(l, false), x, row, start, kept[l].z, span<T>(units));
+      if (l == 0 && starts)
+        combine(m, starts, columns, x, weights(0, false).at, units, start, kept[0].z, span<T>(units));
+      else product(m, weights(l, false), x, row, start, kept[l].z, span<T>(units));
       activate(layer, seen(kept[l].z, m, units), block(kept[l].a, m, units));
       x = kept[l].a, row = span<T>(units);
     }
@@ -222,14 +225,17 @@ static i64 in_pieces(const Net &net, i64 n, i64 each, i64 threads, void *room, c
 // Fill `outputs` (n, outputs), whose rows are `out_row` apart; and where `mirrored` is one, it with
 // σ(−z) of the output layer, which for a sigmoid is 1 − σ(z) without cancellation.
 template <class T>
-static i64 predict_rows(const Net &net, i64 n, i64 threads, const T *X, T *outputs, i64 out_row,
-                        T *mirrored, void *room) {
+static i64 predict_rows(const Net &net, i64 n, i64 threads, const Inputs &inputs, T *outputs,
+                        i64 out_row, T *mirrored, void *room) {
   i64 odd_inputs = 0, odd_outputs = 0;
   const i64 wanted = in_pieces<T>(net, n, 0, threads, room, [&](Passage<T> &p, i64 first, i64 m) {
     const i64 n_in = net.layers[0].n_in, units = p.last().n_out, row = span<T>(units);
-    const T *x = X + first * n_in;
-    if (!all_finite(x, m * n_in)) __atomic_store_n(&odd_inputs, 1, __ATOMIC_RELAXED);
-    p.forward(x, m);
+    const i64 *starts = inputs.starts ? inputs.starts + first : nullptr;
+    const T *x = (const T *)inputs.X + (starts ? 0 : first * n_in);
+    const bool fine = starts ? all_finite(x + starts[0], starts[m] - starts[0])
+                             : all_finite(x, m * n_in);
+    if (!fine) __atomic_store_n(&odd_inputs, 1, __ATOMIC_RELAXED);
+    p.forward(x, m, starts, inputs.columns);
     T *z = p.top().z, *a = p.top().a;
     i64 odd = 0;
     EACH(i, m) EACH(k, units) {

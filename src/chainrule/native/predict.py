@@ -20,6 +20,7 @@ from chainrule.arrays import Array, address, aligned_zeros
 from chainrule.native import cores, find
 from chainrule.native.formulas import fill, number
 from chainrule.native.job import Layer
+from chainrule.sparse import Rows, is_sparse
 
 FINE = 0  # as in net.h; a number below asks for as many bytes of room
 THREADS_PAY = 10_000_000  # multiplications from which the rows are shared among threads
@@ -77,9 +78,12 @@ class Passage:
         """Return the outputs (n, outputs) for X (n, inputs); None for what NumPy is to handle.
 
         `mirrored` puts σ(−z) before a single output σ(z): (n, 2). None is returned for an X of
-        another kind, shape or dtype, and where any number is not finite.
+        another kind, shape or dtype, and where any number is not finite. X may be sparse.
         """
-        if type(X) is not np.ndarray or X.dtype != self.dtype or X.ndim != 2 or not _plain(X):
+        thin = type(X) is not np.ndarray and is_sparse(X)
+        if type(X) is not np.ndarray and not thin:
+            return None
+        if X.dtype != self.dtype or X.ndim != 2 or not (thin or _plain(X)):
             return None
         n, columns = X.shape
         units = self.outputs
@@ -89,12 +93,13 @@ class Passage:
         row = 2 * units if mirrored else units
         out = np.empty((n, row), self.dtype)
         at = address(out)
+        rows = Rows.of(X) if thin else None
         outcome = _with_room(
             self._predict,
             self._at,
             n,
             1 if n * self.cost < THREADS_PAY else self._threads(n, threads),
-            address(X),
+            *((address(X), None, None) if rows is None else rows.places),
             at + units * self.dtype.itemsize if mirrored else at,
             row,
             at if mirrored else None,

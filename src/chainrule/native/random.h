@@ -64,20 +64,28 @@ static void row_order(u64 seed, i64 epoch, i64 n, i64 *order) {
   for (i64 i = 0; i < n; i++) order[i] = entries[i].row;  // never ahead of what is read
 }
 
-// Fill rows of `units` numbers with 1 / (1 − rate) where a unit stays and 0 where it drops out: rows
-// are `row_step` apart in memory, and units `unit_step`.
+// What is multiplied with: 1 / (1 − rate) at places that stay, and 0 at those that drop out.
+template <class T> struct Mask {
+  u64 stream, threshold;
+  T kept;
+  Mask(u64 stream, double rate) : stream(stream), kept(T(1.0 / (1.0 - rate))) {
+    const double scaled = rate * 18446744073709551616.0;
+    threshold = scaled >= 18446744073709551615.0 ? ~u64(0) : u64(scaled);
+  }
+  INLINE T operator()(i64 place) const {
+    return mix(stream + u64(place + 1) * PHI) >= threshold ? kept : T(0);
+  }
+};
+
+// Fill rows of `units` numbers with a mask: rows are `row_step` apart in memory, and units
+// `unit_step`.
 template <class T>
 static void dropout_mask(u64 stream, double rate, i64 first, i64 rows, i64 units, T *to,
                          i64 row_step, i64 unit_step) {
-  const double scaled = rate * 18446744073709551616.0;
-  const u64 threshold = scaled >= 18446744073709551615.0 ? ~u64(0) : u64(scaled);
-  const T kept = T(1.0 / (1.0 - rate));
+  const Mask<T> mask(stream, rate);
   for (i64 i = 0; i < rows; i++)
-    for (i64 k = 0; k < units; k++) {
-      const u64 place = u64((first + i) * units + k + 1);
-      to[i * row_step + k * unit_step] =
-          mix(stream + place * PHI) >= threshold ? kept : T(0);
-    }
+    for (i64 k = 0; k < units; k++)
+      to[i * row_step + k * unit_step] = mask((first + i) * units + k);
 }
 
 }  // namespace rnd

@@ -5,6 +5,7 @@
 #pragma once
 #include "batch.h"
 #include "product.h"
+#include "sparse.h"
 #include "team.h"
 #include "update.h"
 
@@ -16,7 +17,7 @@ constexpr i64 TILE_BYTES = 1 << 18; // bytes of a layer's rows that a tile may h
 template <class T> struct Level {
   i64 n_in, n_out, in, out;  // sizes, and the distances between rows of so many
   Panels<T> as, turned_as;   // how parameters lie, biases as the last row; and the transpose
-  T *w, *turned, *g, *slots[2];
+  T *w, *turned, *g, *slots[2], *mean;
   T *z, *a, *delta;  // blocks of rows
   T *fed, *mask;     // and where something drops out
   i64 first_tile;
@@ -35,6 +36,7 @@ template <class T> struct Wide {
   Job &job;
   Team &team;
   Supply supply;
+  Sparse<T> sparse;
   i64 rows, tiles = 0;  // rows at a time; tiles of parameters
   i64 groups = 0;       // of rows, most in a tile
   Level<T> *levels;
@@ -44,7 +46,7 @@ template <class T> struct Wide {
   bool updated = false;
 
   Wide(Job &job, Team &team)
-      : job(job), team(team), supply(job.arena), rows(chunk(job)) {
+      : job(job), team(team), supply(job.arena), sparse(job), rows(chunk(job)) {
     levels = supply.take<Level<T>>(job.n_layers);
     i64 n_in = 0, n_out = 0;
     EACH(l, job.n_layers) {
@@ -52,21 +54,24 @@ template <class T> struct Wide {
       Level<T> v = {};
       v.n_in = n_in = layer.n_in, v.n_out = n_out = layer.n_out;
       v.in = stride<T>(n_in), v.out = stride<T>(n_out);
-      const i64 fit = TILE_BYTES / (i64(sizeof(T)) * GROUP * (v.in + 2 * v.out));
+      const bool fed = l > 0 || !sparse.here();  // from the arena
+      const i64 fit = TILE_BYTES / (i64(sizeof(T)) * GROUP * ((fed ? v.in : 0) + 2 * v.out));
       if (l == 0 || fit < groups) groups = fit > 4 ? fit : 4;
       v.as = {n_in + 1, n_out}, v.turned_as = {whole<T>(n_out), n_in};
       v.w = supply.take<T>(v.as.size());
       if (l > 0) v.turned = supply.take<T>(v.turned_as.size());
       if (job.keep_gradient) v.g = supply.take<T>(v.as.size());
       EACH(s, job.slots_used) v.slots[s] = supply.take<T>(v.as.size());
+      if (job.ema_decay > 0) v.mean = supply.take<T>(v.as.size());
       v.z = supply.take<T>(rows * v.out), v.a = supply.take<T>(rows * v.out);
       v.delta = supply.take<T>(rows * v.out);
-      if (layer.dropout > 0)
+      if (layer.dropout > 0 && fed)
         v.fed = supply.take<T>(rows * v.in), v.mask = supply.take<T>(rows * v.in);
       v.first_tile = tiles, tiles += v.tiles();
       if (job.arena) levels[l] = v;
     }
-    input = supply.take<T>(rows * stride<T>(job.layers[0].n_in));
+    sparse.take(supply, rows);
+    input = sparse.here() ? nullptr : supply.take<T>(rows * stride<T>(job.layers[0].n_in));
     target = supply.take<T>(rows * stride<T>(n_out));
     share = supply.take<T>(rows), losses = supply.take<T>(rows);
     squares = supply.take<double>(tiles), clipped = supply.take<double>(tiles);
@@ -85,6 +90,7 @@ template <class T> struct Wide {
       const Level<T> &v = levels[l];
       v.as.pack((const T *)job.theta + at, v.w);
       if (training) EACH(s, job.slots_used) v.as.pack((const T *)job.slots[s] + at, v.slots[s]);
+      if (training && v.mean) v.as.pack((const T *)job.average + at, v.mean);
       at += v.as.rows * v.as.columns;
     }
     team.each(tiles, [&](i64 i) { turn(tile_at(i)); });
@@ -92,7 +98,8 @@ template <class T> struct Wide {
 
   // Give them back.
   void end() const {
-    parameters((T *)job.theta);
+    spread(&Level<T>::w, (T *)job.theta);
+    if (job.ema_decay > 0) outcome((T *)job.average);
     i64 at = 0;
     EACH(l, job.n_layers) {
       const Level<T> &v = levels[l];
@@ -100,7 +107,8 @@ template <class T> struct Wide {
       at += v.as.rows * v.as.columns;
     }
   }
-  void parameters(T *to) const { spread(&Level<T>::w, to); }
+  // Write the parameters that count: their average, where there is one.
+  void outcome(T *to) const { spread(job.ema_decay > 0 ? &Level<T>::mean : &Level<T>::w, to); }
   void gradient_to(T *to) const { spread(&Level<T>::g, to); }
   void spread(T *Level<T>::*which, T *to) const {
     EACH(l, job.n_layers) {
@@ -174,12 +182,17 @@ template <class T> struct Wide {
     i64 bounds[CHUNK / GROUP + 2];
     const i64 count = deal(n, bounds);
     const bool held = job.only_batch && this->held == n;
+    if (sparse.here() && !held) sparse.find(batch, first, n, now);
     team.each(count, [&](i64 i) {
       const i64 tile = count - 1 - i, at = bounds[tile], here = bounds[tile + 1] - at;
       load(batch, first, at, here, now, held);
       forward(at, here, now.t > 0);
       if (back) backward(at, here, now.t > 0);
     });
+    if (sparse.here() && back && (!held || sparse.drops(now))) {
+      const i64 pieces = team.board ? 2 * job.threads : 1;
+      team.each(pieces, [&](i64 i) { sparse.turn(n, i, pieces); });
+    }
     this->held = back && batch.n <= rows ? n : -1;
     return n;
   }
@@ -207,13 +220,15 @@ template <class T> struct Wide {
   void load(const Batch<T> &batch, i64 first, i64 at, i64 n, const Moment &now, bool held) {
     const i64 in = levels[0].in, out = levels[job.n_layers - 1].out;
     if (!held) {
-      batch.gather(job.X, first + at, block(input + at * in, n, levels[0].n_in, in));
+      if (!sparse.here())
+        batch.gather(job.X, first + at, block(input + at * in, n, levels[0].n_in, in));
       const i64 units = levels[job.n_layers - 1].n_out;
       batch.gather(job.Y, first + at, block(target + at * out, n, units, out));
       EACH(i, n) share[at + i] = batch.weight(first + at + i) / T(now.total);
     }
+    if (sparse.here()) sparse.drop(batch, first, at, n, now);
     if (now.t > 0) EACH(l, job.n_layers) {
-      if (job.layers[l].dropout <= 0) continue;
+      if (!levels[l].mask) continue;
       const Level<T> &v = levels[l];
       const u64 stream = rnd::key(u64(job.seed), rnd::DROPOUT, u64(now.t), u64(l));
       rnd::dropout_mask<T>(stream, job.layers[l].dropout, first + at, n, v.n_in,
@@ -232,10 +247,11 @@ template <class T> struct Wide {
     EACH(l, job.n_layers) {
       const Layer &layer = job.layers[l];
       const Level<T> &v = levels[l];
-      if (dropping && layer.dropout > 0)
+      if (dropping && v.mask)
         for (i64 i = at * v.in; i < (at + n) * v.in; i++) v.fed[i] = feeds(l)[i] * v.mask[i];
-      multiply<T>(n, v.n_in, fed(l, dropping) + at * v.in, v.in, v.w, v.as, true,
-                  v.z + at * v.out, v.out);
+      if (l == 0 && sparse.here()) sparse.forward(at, n, v.w, v.as, v.z, v.out);
+      else multiply<T>(n, v.n_in, fed(l, dropping) + at * v.in, v.in, v.w, v.as, true,
+                       v.z + at * v.out, v.out);
       activate(layer, seen(v.z + at * v.out, n, v.n_out, v.out),
                block(v.a + at * v.out, n, v.n_out, v.out));
     }
@@ -292,8 +308,11 @@ template <class T> struct Wide {
     const i64 wide = width(tile);
     T *g = job.keep_gradient ? v.g + place(tile) : buffer;
     const T *d = v.delta + tile.p * PANEL<T>;
-    multiply_down<T>(tile.inputs, v.as.vectors(tile.p), n, fed(tile.l, now.t > 0) + tile.first,
-                     v.in, d, v.out, add, g, wide);
+    if (tile.l == 0 && sparse.here())
+      sparse.gradient(tile.first, tile.inputs, v.as.vectors(tile.p), d, v.out, add, g);
+    else
+      multiply_down<T>(tile.inputs, v.as.vectors(tile.p), n, fed(tile.l, now.t > 0) + tile.first,
+                       v.in, d, v.out, add, g, wide);
     if (tile.count > tile.inputs) {
       T *db = g + tile.inputs * wide, sum[PANEL<T>] = {};
       EACH(i, n) EACH(k, wide) sum[k] += d[i * v.out + k];
@@ -322,10 +341,12 @@ template <class T> struct Wide {
     const Level<T> &v = levels[tile.l];
     const i64 at = place(tile), wide = width(tile), used = v.as.used(tile.p);
     T *w = v.w + at;
+    let_decay(job, now, w, tile.inputs * wide);
     take_step<T>(job, now, w, g, v.slots[0] + at, v.slots[1] ? v.slots[1] + at : nullptr,
                  tile.count * wide);
     if (used < wide)  // what pads stays zero, whatever the rule makes of a gradient of zero
       EACH(i, tile.count) for (i64 k = used; k < wide; k++) w[i * wide + k] = 0;
+    average(job, now, v.mean + at, w, tile.count * wide);
     turn(tile);
   }
 

@@ -229,7 +229,6 @@ def draw_pairs(
 ) -> None:  # fmt: skip
     """Draw points, or where one output has very many their density, and the line of equality."""
     from matplotlib import colormaps
-    from matplotlib.colors import LinearSegmentedColormap
 
     n, outputs = true.shape
     low, high = min(true.min(), predicted.min()), max(true.max(), predicted.max())
@@ -238,9 +237,8 @@ def draw_pairs(
     ax.plot(limits, limits, color=ink_of(ax), alpha=0.5, linewidth=0.9, dashes=(4, 3), zorder=3)
     ax.set(xlim=limits, ylim=limits, aspect="equal")
     if outputs == 1 and n > HEXBIN_FROM:
-        ramp = LinearSegmentedColormap.from_list("", ["#cfe3f1", "#56B4E9", BLUE, "#00263d"])
         bins = ax.hexbin(true[:, 0], predicted[:, 0], gridsize=45, bins="log", mincnt=1,
-                         cmap=ramp, extent=limits * 2, linewidths=0.2)  # fmt: skip
+                         cmap=rising(), extent=limits * 2, linewidths=0.2)  # fmt: skip
         bar = ax.figure.colorbar(bins, ax=ax, shrink=0.6, aspect=30, format="%g")
         bar.set_label("samples per cell", fontsize=9, color=ink_of(ax))
         bar.ax.tick_params(labelsize=9, color=ink_of(ax), labelcolor=ink_of(ax), width=0.7)
@@ -259,3 +257,27 @@ def draw_pairs(
                            ncols=legend_columns(outputs), bbox_to_anchor=(1, 1))  # fmt: skip
         for text in legend.get_texts():
             text.set(**PLAIN)
+
+
+def diverging() -> Any:
+    """Return colours from vermillion below 0 over white to blue above it."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    colors = ["#8a3c00", VERMILLION, "#ffffff", BLUE, "#00395a"]
+    colormap = LinearSegmentedColormap.from_list("chainrule diverging", colors)
+    return colormap.with_extremes(bad=(1, 1, 1, 0))
+
+
+def rising() -> Any:
+    """Return colours from a pale to a dark blue."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("", ["#dcebf5", SKY, BLUE, "#00263d"])
+
+
+def add_color_bar(ax: Axes, drawn: Any, name: str) -> None:
+    """Put the scale of the colours beside the picture."""
+    bar = ax.figure.colorbar(drawn, ax=ax, shrink=0.7, aspect=30)
+    bar.set_label(name, fontsize=9, color=ink_of(ax))
+    bar.ax.tick_params(labelsize=9, color=ink_of(ax), labelcolor=ink_of(ax), width=0.7)
+    bar.outline.set_visible(False)

@@ -18,10 +18,9 @@ from sklearn.pipeline import Pipeline
 
 from chainrule.callbacks import Callback
 from chainrule.estimators import MLPClassifier, MLPRegressor
-from chainrule.estimators.fitting import fitted_layers
+from chainrule.estimators.outputs import fitted_network
 from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.model_file import load_model, read_header, save_model
-from chainrule.network import Network
 from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.penalties import Penalty
 from chainrule.preprocessing import TableEncoder, fit_on_rows
@@ -181,11 +180,7 @@ def check_table(model: TableModel, frame: pl.DataFrame, rows: int, seed: int) ->
     y = known_target(frame, model.target, model.task, model.classes)
     chosen = np.sort(np.random.default_rng(seed).permutation(len(y))[:rows])
     X = model.encoder.transform(frame.drop(model.target)[chosen])
-    layers = fitted_layers(model.network)
-    sizes = [layers[0].W.shape[0], *(layer.W.shape[1] for layer in layers)]
-    net = Network(sizes, [layer.activation for layer in layers], initializers="zeros")
-    for mine, fitted in zip(net.layers, layers, strict=True):
-        mine.W[:], mine.b[:] = fitted.W, fitted.b
+    net = fitted_network(model.network).copy("float64")
     Y = model.network._targets(y[chosen])
     loss, _ = model.network._loss_and_output()
     penalty = Penalty(alpha=model.network.alpha)

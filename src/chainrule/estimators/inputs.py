@@ -1,0 +1,135 @@
+"""Inputs: a raw table becomes the features that the network is fed, inside the model.
+
+Nothing happens here unless `scale_X`, `missing` or `categorical_features` ask for it: then a
+`TableEncoder` is fitted with the network, and every later X passes through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils.validation import validate_data
+
+from chainrule.data import in_one_line
+
+if TYPE_CHECKING:
+    from chainrule.preprocessing import TableEncoder
+
+
+def has_encoder(estimator: Any) -> bool:
+    """Tell whether a fitted estimator's X passes through an encoder, whatever was set since."""
+    return "encoder_" in vars(estimator)
+
+
+def encodes(p: dict[str, Any]) -> bool:
+    """Tell whether the parameters ask for an encoder."""
+    return (
+        p["scale_X"] != "none" or p["missing"] != "error" or p["categorical_features"] is not None
+    )
+
+
+def encode(estimator: Any, X: Any, learn: bool) -> Any:
+    """Return the features (n, features) for a table, by an encoder that is fitted if `learn`.
+
+    Raises ValueError for a sparse X, for gaps where `missing` is "error", and for columns that hold
+    no numbers where `categorical_features` does not name them.
+    """
+    if sparse.issparse(X):
+        raise ValueError(
+            "X is sparse; scale_X, missing and categorical_features expect a dense table: leave"
+            " them out, or X.toarray()"
+        )
+    with in_one_line():
+        validate_data(estimator, X, reset=learn, skip_check_array=True)
+    places = _places(estimator, X)
+    table = _marked(X, places)
+    if learn:
+        estimator.encoder_ = _fitted(estimator, table)
+    features = estimator.encoder_.transform(table)
+    if estimator.missing == "error":
+        _refuse_gaps(estimator.encoder_, table)
+    return features
+
+
+def _fitted(estimator: Any, table: Any) -> TableEncoder:
+    from chainrule.preprocessing import TableEncoder
+
+    dtype = "float32" if getattr(table, "dtype", None) == np.float32 else "float64"
+    encoder = TableEncoder(
+        numbers=estimator.scale_X,
+        missing="impute" if estimator.missing == "error" else estimator.missing,
+        drop_ids=False,
+        dtype=dtype,
+    ).fit(table)
+    if estimator.categorical_features is None:
+        for record, label in zip(encoder.columns_, _labels(encoder), strict=True):
+            if record["kind"] not in ("number", "flag", "dropped"):
+                raise ValueError(
+                    f"column {label} holds no numbers ({record['kind']}); take"
+                    " categorical_features='from_dtype', or leave the column out"
+                )
+    return encoder
+
+
+def _refuse_gaps(encoder: TableEncoder, table: Any) -> None:
+    gaps = {name: count for name, count in encoder.count_gaps(table).items() if count}
+    if gaps:
+        name, count = next(iter(gaps.items()))
+        raise ValueError(
+            f"Input X contains NaN: column {name!r} has {count} gaps; fill or drop them, or take"
+            " missing='indicator'"
+        )
+
+
+def _labels(encoder: TableEncoder) -> list[str]:
+    return [
+        repr(record["name"]) if record["name"] is not None else f"x{place}"
+        for place, record in enumerate(encoder.columns_)
+    ]
+
+
+def _places(estimator: Any, X: Any) -> list[int]:
+    """Return the places of the columns that are categories whatever they hold."""
+    named = estimator.categorical_features
+    if named is None or isinstance(named, str):
+        return []
+    known: Sequence[str] = list(getattr(estimator, "feature_names_in_", ()))
+    places = []
+    for each in named:
+        if isinstance(each, str) and each in known:
+            places.append(known.index(each))
+        elif not isinstance(each, str) and -estimator.n_features_in_ <= each < (
+            estimator.n_features_in_
+        ):
+            places.append(int(each) % estimator.n_features_in_)
+        else:
+            raise ValueError(
+                f"categorical_features names {each!r}, which is no column of X; expected among"
+                f" {list(known) or f'0 to {estimator.n_features_in_ - 1}'}"
+            )
+    return places
+
+
+def _marked(X: Any, places: list[int]) -> Any:
+    """Return the table with the columns at `places` as text, which are categories then."""
+    if not places:
+        return X
+    import narwhals.stable.v1 as nw
+
+    if hasattr(X, "columns"):
+        frame = nw.from_native(X, eager_only=True)
+        names = [frame.columns[place] for place in places]
+        marked = [frame[name].cast(nw.String).cast(nw.Categorical).alias(name) for name in names]
+        return frame.with_columns(*marked).to_native()
+    array = np.array(X, dtype=object)
+    for place in places:
+        array[:, place] = [_as_level(value) for value in array[:, place]]
+    return array
+
+
+def _as_level(value: Any) -> Any:
+    """Return a category's value as text that is no number to the encoder; gaps stay gaps."""
+    return None if value is None or value != value else f"={value}"
