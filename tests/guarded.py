@@ -30,17 +30,19 @@ def parameters(job: Job) -> int:
     return sum((layer.n_in + 1) * layer.n_out for layer in job.layers[: job.n_layers])
 
 
-def nonzeros(job: Job) -> int:
-    """Return how many numbers a job's sparse rows hold; of dense ones 0."""
-    return (ctypes.c_int64 * (job.rows + 1)).from_address(job.starts)[job.rows] if job.starts else 0
+def numbers(job: Job) -> int:
+    """Return how many numbers X holds: all of dense rows, what is not zero of sparse ones."""
+    if not job.starts:
+        return job.rows * job.layers[0].n_in
+    return (ctypes.c_int64 * (job.rows + 1)).from_address(job.starts)[job.rows]
 
 
 #: What a job points at, and how many bytes of it the library may touch: the contract of job.h.
 BYTES: dict[str, Callable[[Job, int, int], int]] = {
     "layers": lambda job, epochs, arena: job.n_layers * ctypes.sizeof(Layer),
-    "X": lambda job, epochs, arena: (nonzeros(job) or job.layers[0].n_in * job.rows) * job.width,
+    "X": lambda job, epochs, arena: numbers(job) * job.width,
     "starts": lambda job, epochs, arena: (job.rows + 1) * 8,
-    "columns": lambda job, epochs, arena: nonzeros(job) * 4,
+    "columns": lambda job, epochs, arena: numbers(job) * 4,
     "Y": lambda job, epochs, arena: job.rows * job.layers[job.n_layers - 1].n_out * job.width,
     "weights": lambda job, epochs, arena: job.rows * job.width,
     "theta": lambda job, epochs, arena: parameters(job) * job.width,

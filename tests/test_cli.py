@@ -11,7 +11,7 @@ import pytest
 from chainrule import cli
 from chainrule.demo import penguins
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "demo")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "explain", "demo")
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ array([0., 0., 3.])
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -46,6 +47,8 @@ class Identity(Activation):
 @dataclass(frozen=True)
 class Sigmoid(Activation):
     """σ(z) = 1 / (1 + e^−z), σ′ = a (1 − a)."""
+
+    textbook: ClassVar[Mapping[str, str]] = {"value": "1 / (1 + exp(-z))"}
 
     def value(self, z: Array) -> Array:
         e = exp(-abs(z))  # never overflows; the numerator is 1 right of zero and e left of it
@@ -164,6 +167,7 @@ class Softplus(Activation):
     """σ(z) = log(1 + e^z), σ′ = sigmoid(z) (Dugas et al. 2001)."""
 
     initializer: ClassVar[str] = "he_uniform"
+    textbook: ClassVar[Mapping[str, str]] = {"value": "log(1 + exp(z))"}
 
     def value(self, z: Array) -> Array:
         return maximum(z, 0) + log1p(exp(-abs(z)))
@@ -281,6 +285,8 @@ class Exponential(Activation):
 @dataclass(frozen=True)
 class Softmax(OverRows):
     """σ(z)ᵢ = e^zᵢ / Σⱼ e^zⱼ over the units of a row; σ′ = diag(a) − a·aᵀ."""
+
+    textbook: ClassVar[Mapping[str, str]] = {"value": "exp(z) / exp(z).sum(axis=1)"}
 
     def value(self, z: Array) -> Array:
         e = exp(z - z.max(axis=1, keepdims=True))

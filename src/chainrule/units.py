@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ class Activation:
 
     kinks: ClassVar[tuple[float, ...]] = ()  #: where σ′ jumps: a numerical derivative fails there
     initializer: ClassVar[str] = "glorot_uniform"  #: first weights that suit this activation
+    #: How a textbook writes what a method computes, where that is written otherwise to stay exact.
+    textbook: ClassVar[Mapping[str, str]] = {}
     table: ClassVar[dict[str, Activation]] = {}  #: `ACTIVATIONS`, once they are there
 
     @property

@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, demo.
+"""Command line: train, predict, evaluate, inspect, check, explain, demo.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -19,6 +19,7 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import options
+from chainrule.cli.explaining import explain
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -192,6 +193,9 @@ def check(
     print(to_json(asdict(result) | {"passed": result.passed}) if as_json else result)
     if not result.passed:
         raise typer.Exit(1)
+
+
+app.command()(explain)
 
 
 @app.command()
