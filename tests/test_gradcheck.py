@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainrule.activations import Elu, Relu, Sigmoid, Tanh
+from chainrule.activations import ACTIVATIONS, Elu, Relu, Sigmoid, Tanh
 from chainrule.gradcheck import check_gradients
 from chainrule.losses import CrossEntropy, SquaredError
 from chainrule.network import Network
@@ -45,8 +45,9 @@ def test_kinked_networks_pass_where_there_is_no_kink(activation, loss, data):
 
 @pytest.mark.parametrize("name", KINKED)
 def test_a_unit_on_its_kink_is_counted_and_left_out(name):
-    """z = 0 for the row of zeros and biases of zero: only the 3 biases move it off the kink."""
+    """z is the bias for the row of zeros: only the 3 biases move it off the kink."""
     net = Network([2, 3, 1], name, seed=0)
+    net.layers[0].b[:] = ACTIVATIONS[name].kinks[0]
     X, Y = [[0.0, 0.0], [0.4, -0.7]], [[1.0], [2.0]]
     report = check_gradients(net, X, Y)
     assert [layer.kinks for layer in report.layers] == [3, 0]

@@ -47,8 +47,7 @@ def _initializer_names() -> list[str]:
 
 
 def _losses_of_numbers() -> list[str]:
-    of_numbers = [name for name, kind in LOSSES.items() if kind.targets[1] > 1]
-    return sorted(set(of_numbers) - {"quantiles"})  # the parameter `quantile` says whether several
+    return sorted(n for n, kind in LOSSES.items() if kind.targets[1] > 1 and n != "quantiles")
 
 
 def _losses_of_classes() -> list[str]:
