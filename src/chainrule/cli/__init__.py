@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, demo.
+"""Command line: train, predict, evaluate, inspect, check, demo, classics.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -79,7 +79,8 @@ def _train(
 ) -> None:
     from chainrule import tabular
     from chainrule.callbacks import ProgressBar
-    from chainrule.report import summary, to_json, write_report
+    from chainrule.facts import to_json
+    from chainrule.report import summary, write_report
     from chainrule.tables import read_table
 
     stem = Path(table).name.split(".")[0] if table != "-" else "stdin"
@@ -142,7 +143,8 @@ def evaluate(
 ) -> None:
     """Score a model on a table with known answers."""
     from chainrule import plots, tabular
-    from chainrule.report import draw_answers, to_json
+    from chainrule.facts import to_json
+    from chainrule.report import draw_answers
     from chainrule.tables import read_table
 
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
@@ -162,8 +164,8 @@ def evaluate(
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
     """Tell what is in a model file."""
     from chainrule.cli.progress import tell_header
+    from chainrule.facts import to_json
     from chainrule.model_file import read_header
-    from chainrule.report import to_json
 
     header = read_header(model)
     if as_json:
@@ -184,7 +186,7 @@ def check(
     from dataclasses import asdict
 
     from chainrule import tabular
-    from chainrule.report import to_json
+    from chainrule.facts import to_json
     from chainrule.tables import read_table
 
     trained = tabular.TableModel.load(model)
@@ -203,13 +205,40 @@ def demo(
 ) -> None:
     """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
-    from chainrule.files import refuse_overwrite
 
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another folder: --folder DIR")
-    if folder.is_dir() and any(folder.iterdir()):
-        refuse_overwrite(folder, force)
+    _check_folder(folder, "--folder", force)
     run_demo(folder)
+
+
+@app.command()
+def classics(
+    name: options.Classic = None,
+    out: options.Pictures = Path("chainrule-classics"),
+    engine: options.Engine = DEFAULT.engine,
+    as_json: options.Json = False,
+    force: options.Force = False,
+) -> None:
+    """Run a classic system beside what it published."""
+    from chainrule.classics import CLASSICS, run_classic
+    from chainrule.cli.tables import tell_classics, tell_result
+    from chainrule.facts import to_json
+
+    if name is None:
+        if as_json:
+            print(to_json({name: classic.title for name, classic in CLASSICS.items()}))
+        else:
+            tell_classics()
+        return
+    folder = out / name
+    _check_folder(folder, "--out", force)
+    result = run_classic(name, engine=engine)
+    pictures = result.draw(folder, force=force)
+    if as_json:
+        print(to_json(result.facts(pictures)))
+        return
+    tell_result(result)
+    drawn = ", ".join(path.name for path in pictures)
+    print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
 
 
 @app.callback(invoke_without_command=True)
@@ -264,11 +293,18 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
             f"folder {output.parent} does not exist; create it or write elsewhere"
         )
     refuse_overwrite(output, force)
-    if report.exists() and not report.is_dir():
-        raise FileExistsError(f"{report} is a file; choose another folder: --report DIR")
-    if report.is_dir() and any(report.iterdir()):
-        refuse_overwrite(report, force)
+    _check_folder(report, "--report", force)
     refuse_unwritable(output.parent)
+
+
+def _check_folder(folder: Path, option: str, force: bool) -> None:
+    """Refuse a folder that is a file, or that holds something, unless `force`."""
+    from chainrule.files import refuse_overwrite
+
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another folder: {option} DIR")
+    if folder.is_dir() and any(folder.iterdir()):
+        refuse_overwrite(folder, force)
 
 
 def _refuse_same(table: str, output: Path) -> None:

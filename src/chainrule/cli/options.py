@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.activations import ACTIVATIONS
+from chainrule.classics import CLASSICS
 from chainrule.engine import ENGINE_CHOICES
 from chainrule.names import look_up
 from chainrule.optimizers import OPTIMIZERS
@@ -103,6 +104,14 @@ Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .chainrule file.
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
+Classic = Annotated[
+    str | None,
+    typer.Argument(
+        parser=_one_of(CLASSICS, "NAME"), metavar="NAME",
+        help=f"One of {', '.join(CLASSICS)}; without it they are listed.",
+    ),
+]  # fmt: skip
+Pictures = Annotated[Path, typer.Option(metavar="DIR", help="Where DIR/NAME/ with pictures goes.")]
 Target = Annotated[str, typer.Option(metavar="COLUMN", help="Column to predict.")]
 Output = Annotated[
     Path | None,
