@@ -49,6 +49,9 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
         dropout=(0.2 * (seed % 8 > 2), *[0.3 * int(rng.integers(2)) for _ in sizes[2:]]),
         clip_value=1.0 if seed % 4 == 1 else None,
         clip_norm=0.1 if seed % 4 == 2 else None,
+        weight_decay=0.1 * (seed % 5 == 1),
+        gradient_accumulation_steps=1 + seed % 3,
+        ema_decay=0.9 if seed % 5 > 2 else None,
         stop_rule="every_row" if seed % 7 == 0 else "mean",
     )
 
@@ -73,4 +76,5 @@ def bits(seed: int, instruction_set: str | None = None) -> list[bytes]:
         engine.advance(state, 1, 60.0)
     outputs = engine.evaluate(other)[1]
     gradient = engine.cost_and_gradient()[1].flat
-    return [a.tobytes() for a in (engine.network.theta, *state.slots, outputs, gradient)]
+    raw = [] if state.raw is None else [state.raw]
+    return [a.tobytes() for a in (engine.network.theta, *raw, *state.slots, outputs, gradient)]

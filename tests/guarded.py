@@ -30,22 +30,25 @@ def parameters(job: Job) -> int:
     return sum((layer.n_in + 1) * layer.n_out for layer in job.layers[: job.n_layers])
 
 
-def nonzeros(job: Job) -> int:
-    """Return how many numbers a job's sparse rows hold; of dense ones 0."""
-    return (ctypes.c_int64 * (job.rows + 1)).from_address(job.starts)[job.rows] if job.starts else 0
+def numbers(job: Job) -> int:
+    """Return how many numbers X holds: all of dense rows, what is not zero of sparse ones."""
+    if not job.starts:
+        return job.rows * job.layers[0].n_in
+    return (ctypes.c_int64 * (job.rows + 1)).from_address(job.starts)[job.rows]
 
 
 #: What a job points at, and how many bytes of it the library may touch: the contract of job.h.
 BYTES: dict[str, Callable[[Job, int, int], int]] = {
     "layers": lambda job, epochs, arena: job.n_layers * ctypes.sizeof(Layer),
-    "X": lambda job, epochs, arena: (nonzeros(job) or job.layers[0].n_in * job.rows) * job.width,
+    "X": lambda job, epochs, arena: numbers(job) * job.width,
     "starts": lambda job, epochs, arena: (job.rows + 1) * 8,
-    "columns": lambda job, epochs, arena: nonzeros(job) * 4,
+    "columns": lambda job, epochs, arena: numbers(job) * 4,
     "Y": lambda job, epochs, arena: job.rows * job.layers[job.n_layers - 1].n_out * job.width,
     "weights": lambda job, epochs, arena: job.rows * job.width,
     "theta": lambda job, epochs, arena: parameters(job) * job.width,
     "gradient": lambda job, epochs, arena: parameters(job) * job.width,
     "slots": lambda job, epochs, arena: parameters(job) * job.width,
+    "average": lambda job, epochs, arena: parameters(job) * job.width,
     "best_theta": lambda job, epochs, arena: parameters(job) * job.width,
     "norm_squares": lambda job, epochs, arena: job.n_layers * 8,
     "records": lambda job, epochs, arena: epochs * (len(COLUMNS) + job.n_layers) * 8,
@@ -145,7 +148,7 @@ class Guarded:
 class Recorder:
     """The library's calls, each written to a file for tests/native/replay.cpp first."""
 
-    RESULTS = ("theta", "slots", "gradient", "norm_squares", "best_theta")
+    RESULTS = ("theta", "slots", "gradient", "norm_squares", "average", "best_theta")
     CALLS = ("chainrule_advance", "chainrule_cost_and_gradient", "chainrule_evaluate")
 
     def __init__(self, calls: object, file: BinaryIO) -> None:

@@ -236,6 +236,41 @@ def test_l2_is_pytorchs_weight_decay_on_weights():
     assert relative(net.theta, flat(parameters)) < 1e-8
 
 
+@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize(("decays", "averages"), [(0.3, None), (0.0, 0.8), (0.3, 0.999)])
+def test_decay_of_weights_accumulation_and_averaging(steps, decays, averages):
+    """PyTorch's AdamW, told to decay the weights alone, on gradients that add up over batches."""
+    net = Network([4, 5, 3], "tanh", initializers=Uniform(), seed=7)
+    X, Y, _ = rows(LOSSES["squared_error"]())
+    parameters = tensors(net)
+    groups = [
+        {"params": parameters[::2], "weight_decay": decays},
+        {"params": parameters[1::2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.05)
+
+    def kept(t):
+        return min(averages or 0.0, (1 + t) / (10 + t))
+
+    mean, t = [p.detach().clone() for p in parameters], 0
+    for _ in range(6):
+        for first in range(0, 7, 2 * steps):
+            optimizer.zero_grad()
+            n = min(2 * steps, 7 - first)
+            for start in range(first, first + n, 2):
+                batch = slice(start, start + 2)
+                _, a = forward(net, parameters, X[batch])
+                (0.5 * F.mse_loss(a, torch.tensor(Y[batch]), reduction="sum") / n).backward()
+            optimizer.step()
+            t += 1
+            mean = [kept(t) * m + (1 - kept(t)) * p for m, p in zip(mean, parameters, strict=True)]
+    train(
+        net, X, Y, optimizer=Adam(0.05), weight_decay=decays, ema_decay=averages, epochs=6,
+        batch_size=2, gradient_accumulation_steps=steps, shuffle=False,
+    )  # fmt: skip
+    assert relative(net.theta, flat(mean if averages else parameters)) < 1e-8
+
+
 def test_lbfgs_reaches_pytorchs_minimum():
     net = Network([4, 3], ["softmax"], initializers="zeros")
     X, Y, _ = rows(CrossEntropy(), n=40)

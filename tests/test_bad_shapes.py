@@ -357,8 +357,9 @@ def test_a_training_beyond_memory_is_refused_before_its_copies(monkeypatch):
     net = Network([3, 6, 1])
     monkeypatch.setattr(arrays, "memory", lambda: 1.5 * 2**30)
     monkeypatch.setattr(net, "theta", np.broadcast_to(0.0, 2**26))
-    with pytest.raises(MemoryError, match=r"training Network.* takes 6 GiB .* 2 GiB"):
-        train(net, X, X[:, :1], optimizer="adam")
+    for more, needed in [({}, "6"), ({"ema_decay": 0.9, "gradient_accumulation_steps": 2}, "7")]:
+        with pytest.raises(MemoryError, match=rf"training Network.* takes {needed} GiB .* 2 GiB"):
+            train(net, X, X[:, :1], optimizer="adam", **more)
 
 
 def test_memory_is_told_where_the_system_tells_it():

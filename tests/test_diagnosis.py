@@ -27,6 +27,7 @@ from chainrule import (
     History,
     InverseScaling,
     MLPClassifier,
+    MLPRegressor,
     Network,
     Uniform,
     diagnose,
@@ -34,7 +35,7 @@ from chainrule import (
 )
 from chainrule.diagnosis import CHECKS
 from chainrule.diagnosis.evidence import FITS, constant_cost, is_squashing, steepest
-from chainrule.diagnosis.words import OF_ESTIMATORS, OF_TRAIN
+from chainrule.diagnosis.words import OF_COMMANDS, OF_ESTIMATORS, OF_OWN_SOLVERS, OF_TRAIN, SPEECH
 from chainrule.losses import LOSSES, get_loss
 
 OUTPUTS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
@@ -720,8 +721,8 @@ def test_report_is_short_and_narrow():
     assert "&#x27;malignant&#x27;" in html
 
 
-def test_both_vocabularies_say_everything_and_nothing_else():
-    assert set(OF_TRAIN) == set(OF_ESTIMATORS)
+def test_all_vocabularies_say_everything_and_nothing_else():
+    assert all(set(words) == set(OF_TRAIN) for words in SPEECH.values())
     rooms = Path(__file__).parents[1].joinpath("src", "chainrule", "diagnosis").glob("*.py")
     text = "\n".join(path.read_text("utf-8") for path in rooms)
     said = set(re.findall(r"""say\(['"](\w+)['"]""", text)) | set(
@@ -731,9 +732,18 @@ def test_both_vocabularies_say_everything_and_nothing_else():
 
 
 def test_estimators_words_are_parameters_of_theirs():
-    known = set(MLPClassifier().get_params()) | {
-        "scale_X", "scale_y", "initializer", "l2", "class_weight", "n_estimators",
-        "output_activation",
-    }  # fmt: skip
-    for text in OF_ESTIMATORS.values():
+    known = set(MLPClassifier().get_params()) | set(MLPRegressor().get_params())
+    for text in [*OF_ESTIMATORS.values(), *OF_OWN_SOLVERS.values(), *OF_COMMANDS.values()]:
         assert set(re.findall(r"(\w+)=", text)) <= known
+
+
+def test_words_of_the_command_line_are_options_of_it():
+    import typer
+
+    from chainrule.cli import app
+
+    command = typer.main.get_command(app).commands["train"]
+    options = {name for each in command.params for name in each.opts}
+    told = {name for text in OF_COMMANDS.values() for name in re.findall(r"--[\w-]+", text)}
+    assert len(told) > 8
+    assert told <= options

@@ -18,7 +18,7 @@ from chainrule.schedules import SCHEDULES
 
 OPERATIONS = {
     "abs", "cos", "exp", "expm1", "floor", "log", "log1p", "maximum", "minimum", "sign", "sqrt",
-    "tanh", "float", "_log", "_log_derivative", "value",
+    "tanh", "float", "_log", "_log_derivative", "decayed", "value",
 }  # fmt: skip
 FORMULAS = ("value", "derivative", "gradient", "target", "value_from_logits", "update", "factor")
 OVER_ROWS = (Softmax, CrossEntropy)  # these sum over the units of a row, which engines do by hand

@@ -1,5 +1,6 @@
 """Many networks at once: each as if it had been trained alone."""
 
+import itertools
 import threading
 
 import numpy as np
@@ -27,6 +28,9 @@ def table(n=12, outputs=1):
     return rng.normal(size=(n, 2)), rng.normal(size=(n, outputs))
 
 
+AVERAGED = {"ema_decay": 0.9, "weight_decay": 0.1, "gradient_accumulation_steps": 2}
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     hidden=st.lists(st.lists(st.integers(1, 20), max_size=2), min_size=1, max_size=6),
@@ -34,7 +38,9 @@ def table(n=12, outputs=1):
     seeds=st.booleans(),
     validation=st.sampled_from([None, 0.3, table(5)]),
     optimizer=st.sampled_from([{"optimizer": "lbfgs"}, {"optimizer": "adam", "batch_size": 5}]),
-    more=st.sampled_from([{}, {"patience": 2}, {"record_every": 3}]),
+    more=st.sampled_from(
+        [{}, {"patience": 2}, {"record_every": 3}, {"restore_best_weights": True}, AVERAGED]
+    ),
 )
 @pytest.mark.parametrize("name", sorted(ENGINES))
 def test_together_as_one_by_one(name, hidden, threads, seeds, validation, optimizer, more):
@@ -44,6 +50,8 @@ def test_together_as_one_by_one(name, hidden, threads, seeds, validation, optimi
     ]
     alone = [net.copy() for net in nets]
     given_seeds = list(range(5, 5 + len(nets))) if seeds else None
+    if optimizer["optimizer"] == "lbfgs" and more is AVERAGED:
+        more = {}
     options = {"validation": validation, "epochs": 9, "engine": name} | optimizer | more
     together = fit_many(nets, *table(), seeds=given_seeds, n_threads=threads, **options)
     for k, (net, twin) in enumerate(zip(nets, alone, strict=True)):
@@ -108,6 +116,20 @@ def test_records_that_cannot_fit_are_refused_with_the_remedy():
         fit_many(nets, *table(), epochs=10**10)
     assert "\n" not in str(error.value)
     assert (nets[0].theta == Network([2, 1]).theta).all()
+
+
+def test_a_time_limit_is_that_of_all_together(engine, monkeypatch):
+    """By a clock that is an hour later whenever somebody looks: no other network has its turn."""
+    hours = itertools.count(step=3600.0)
+    for room in ("loop", "many"):
+        monkeypatch.setattr(f"chainrule.{room}.monotonic", lambda: next(hours))
+    nets = [Network([2, 3, 1], seed=k) for k in range(5)]
+    before = [net.theta.copy() for net in nets]
+    options = {"epochs": 10**6, "time_limit": 1.5 * 3600, "record_every": 1000}
+    histories = fit_many(nets, *table(), n_threads=1, engine=engine, **options)
+    assert all("time_limit=5400 seconds were over" in h.stop_reason for h in histories)
+    changed = [(net.theta != old).any() for net, old in zip(nets, before, strict=True)]
+    assert changed == [True, False, False, False, False]
 
 
 def test_no_networks_are_no_histories():

@@ -140,6 +140,9 @@ def cases(draw, activation=None, optimizer=None, schedule=None, loss=None, dtype
         dropout=tuple(draw(st.sampled_from([0.0, 0.3])) for _ in sizes[1:]),
         clip_value=draw(none | st.sampled_from([1e-3, 1.0])),
         clip_norm=draw(none | st.sampled_from([1e-2, 1e3])),
+        weight_decay=draw(st.sampled_from([0.0, 0.0, 3.0])),
+        gradient_accumulation_steps=draw(st.sampled_from([1, 1, 2, 7])),
+        ema_decay=draw(none | st.sampled_from([0.3, 0.999])),
         stop_rule=draw(st.sampled_from(["mean", "every_row"])),
         stop_below=1e-30,
     )
@@ -170,6 +173,8 @@ def assert_same(reference, native, rel):
     (one, state), (other, its) = reference, native
     assert (state.t, state.epoch, state.batch) == (its.t, its.epoch, its.batch)
     assert_near(other.network.theta, one.network.theta, rel)
+    if state.raw is not None:
+        assert_near(its.raw, state.raw, rel)
     for slot, twin in zip(state.slots, its.slots, strict=True):
         assert_near(twin, slot, 1e3 * rel)
     sums = ("loss_sum", "weight_sum", "worst_row", "epoch_updates")

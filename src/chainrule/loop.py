@@ -48,6 +48,8 @@ class Loop:
     callbacks: list[Callback] = field(default_factory=list)
     best: BestWeights = field(default_factory=BestWeights)
     restore_best: bool | None = None  # by default where there are validation rows
+    time_limit: float | None = None  # seconds; it ends the training at the next look
+    started: float = field(default_factory=monotonic)  # when the limit's time began
     last_epoch: int | None = None  # stop here, before the plan does
     record_every: int = 1
     cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
@@ -63,6 +65,8 @@ class Loop:
         network, history, plan = self.network, self.history, self.plan
         slots = len(getattr(plan.optimizer, "slots", ()))
         copies = 7 + 2 * slots  # gradient, first, best, scratch; and packed W, its transpose, slots
+        copies += 2 * (plan.ema_decay is not None)  # what moves, and the packed average
+        copies += plan.gradient_accumulation_steps > 1  # the sum of gradients
         refuse_beyond_memory(copies * network.theta.size, network.dtype, "training", network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
@@ -130,10 +134,13 @@ class Loop:
         plan, history, crew = self.plan, self.history, self.crew
         last = plan.epochs if self.last_epoch is None else self.last_epoch
         while self.state.epoch < last:
+            if (left := self._left()) <= 0:
+                history.stop_reason = self._out_of_time()
+                return
             crew.before_epoch(self.state.epoch + 1)
             if batchwise := crew.sees_batches:
                 crew.before_batch()
-            pause = ONE_BATCH if batchwise else SLICE
+            pause = ONE_BATCH if batchwise else min(SLICE, left)
             event = self.engine.advance(self.state, self._next_look(last), pause)
             stop = crew.after_batch(event) if batchwise else False
             stop = self._look(event.records) or stop
@@ -155,12 +162,23 @@ class Loop:
     def _full_batch(self) -> None:
         """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
         history = self.history
-        reason = minimise(self.engine, self.network, self.plan, self._look)
+        reason = (
+            minimise(self.engine, self.network, self.plan, self._look, self._left)
+            or self._out_of_time()
+        )
         cost, _ = self.engine.cost_and_gradient()
         if not np.isfinite(cost):
             updates = history.records[-1]["updates"] if self._done else 0
             raise self._diverged(Fault(updates + 1, self.engine.locate()), self._done + 1)
         history.stop_reason = history.stop_reason or reason
+
+    def _left(self) -> float:
+        """Return how many seconds are left of the time limit."""
+        end = inf if self.time_limit is None else self.started + self.time_limit
+        return end - monotonic()
+
+    def _out_of_time(self) -> str:
+        return f"time_limit={self.time_limit:g} seconds were over after {self._done} epochs"
 
     def _watched(self) -> bool:
         """Tell whether something is to be measured or kept after every epoch."""
@@ -241,8 +259,7 @@ class Loop:
         if self.crew.sees_batches and now - self._sliced < SLICE:
             return False
         self._sliced = now
-        per_epoch = -(-self.data.n // self.plan.batch_size)
-        done = self.state.epoch + self.state.batch / per_epoch
+        done = self.state.epoch + self.state.batch / self.plan.updates_per_epoch(self.data.n)
         return self.crew.each("on_time_slice", done)
 
     def _diverged(self, fault: Fault, epoch: int) -> Diverged:

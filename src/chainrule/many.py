@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
+from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
@@ -65,7 +66,8 @@ def fit_many(
         anything else.
     **settings
         All else that `train` takes by name but `callbacks` and `history`, which belong to one
-        network: `optimizer`, `epochs`, `patience`, …
+        network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all together; a
+        network whose turn comes after it is left as it is.
 
     Returns
     -------
@@ -102,12 +104,13 @@ def fit_many(
         loop = make_loop(net, *rows[_kind(net)], settings)
         choose_engine(settings["engine"], loop.plan, net, loop.data, 1)
     _refuse_records(nets, settings["epochs"], record_every)
+    started = monotonic()
 
     def fit(place: int, cancelled: Cancelled) -> tuple[History, Diverged | None]:
         net = nets[place]
         seed = {} if seeds is None else {"seed": seeds[place]}
         loop = make_loop(net, *rows[_kind(net)], settings | seed)
-        loop.cancelled = cancelled
+        loop.cancelled, loop.started = cancelled, started
         return loop.history, _run(loop, settings["engine"])
 
     done = side_by_side(fit, len(nets), n_threads)

@@ -171,14 +171,14 @@ class Network:
         drawn = 2 * parameter_count(self.sizes)  # first weights are drawn in float64, then copied
         refuse_beyond_memory(drawn, np.dtype(np.float64), f"a network of {self.sizes}")
         self.theta = aligned_zeros(parameter_count(self.sizes), self.dtype)
-        self.layers, self._passages = self._view(self.theta), Passages()
+        self.layers, self._passages = self.view(self.theta), Passages()
         rng = np.random.default_rng(seed)
         for layer, initializer in zip(self.layers, initializers, strict=True):
             draw = get_initializer(initializer, layer.activation)
             layer.W[:], layer.b[:] = first_weights(draw, rng, *layer.W.shape)
 
-    def _view(self, flat: Array) -> list[Dense]:
-        """Return layers whose W and b are views into `flat`."""
+    def view(self, flat: Array) -> list[Dense]:
+        """Return layers as this network's, whose W and b are views into `flat`, as into theta."""
         layers, start = [], 0
         for (n_in, n_out), activation in zip(pairwise(self.sizes), self.activations, strict=True):
             middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
@@ -305,7 +305,7 @@ class Network:
         """Return gradients in the layout of this network's parameters: zero, or views of `flat`."""
         if flat is None:
             flat = aligned_zeros(self.theta.size, self.dtype)
-        views = self._view(flat)
+        views = self.view(flat)
         return Gradients(flat, [v.W for v in views], [v.b for v in views], [])
 
     def copy(self, dtype: Any = None) -> Network:

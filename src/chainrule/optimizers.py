@@ -24,6 +24,32 @@ Slots: TypeAlias = tuple[Array, ...]
 Update: TypeAlias = tuple[Array, Slots]  # new parameters, new slots
 
 
+def decayed(w: Array, rate: float, weight_decay: float) -> Array:
+    """Return w − η·weight_decay·w, for the learning rate η: decay apart from the gradient and its
+    scale (Loshchilov and Hutter 2019).
+
+    >>> decayed(2.0, rate=0.1, weight_decay=0.5)
+    1.9
+    """
+    return w * (1 - rate * weight_decay)
+
+
+def averaged(mean: Array, w: Array, ema_decay: float, t: float) -> Array:
+    """Return d·mean + (1 − d)·w with d = min(ema_decay, (1 + t) / (10 + t)): the moving average of
+    the parameters after update t = 1, 2, …, exponential in the end.
+
+    The bound, that of TensorFlow's ExponentialMovingAverage, has the average forget the first
+    weights: until it is reached, the last t/9 updates or so count, as in the averaging by
+    polynomial decay of Shamir and Zhang 2013. A correction for bias, as Adam's, would weigh all
+    updates alike for as long, the first ones too.
+
+    >>> averaged(2.0, 4.0, ema_decay=0.5, t=1), averaged(2.0, 4.0, ema_decay=0.5, t=1000)
+    (3.6363636363636362, 3.0)
+    """
+    kept = float(minimum(ema_decay, (1 + t) / (10 + t)))
+    return mean + (1 - kept) * (w - mean)
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """What every optimizer has: a learning rate, named slots, and an update rule."""
@@ -137,7 +163,7 @@ class AdamW(Adam):
     weight_decay: float = 0.01
 
     def update(self, w: Array, g: Array, slots: Slots, rate: float, t: float) -> Update:
-        return Adam.update(self, w * (1 - rate * self.weight_decay), g, slots, rate, t)
+        return Adam.update(self, decayed(w, rate, self.weight_decay), g, slots, rate, t)
 
 
 @dataclass(frozen=True)

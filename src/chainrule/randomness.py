@@ -40,13 +40,13 @@ def key(seed: int, *place: int) -> int:
     return int(_mix(k + np.uint64(PHI))[0])
 
 
-def bits(stream: int, size: int) -> Bits:
-    """Return the first `size` words of the stream with that key.
+def bits(stream: int, size: int, first: int = 0) -> Bits:
+    """Return `size` words of the stream with that key, from its word `first` on.
 
     >>> bits(key(0), 2)
     array([12035550249420947055, 12935080325729570654], dtype=uint64)
     """
-    places = np.arange(1, size + 1, dtype=np.uint64)
+    places = np.arange(first + 1, first + size + 1, dtype=np.uint64)
     return _mix(np.uint64(stream) + places * np.uint64(PHI))
 
 
@@ -55,12 +55,16 @@ def row_order(seed: int, epoch: int, n: int) -> NDArray[np.intp]:
     return np.argsort(bits(key(seed, ROW_ORDER, epoch), n), kind="stable")
 
 
-def dropout_mask(seed: int, step: int, layer: int, shape: tuple[int, int], rate: float) -> Array:
+def dropout_mask(
+    seed: int, step: int, layer: int, shape: tuple[int, int], rate: float, first: int = 0
+) -> Array:
     """Return 1 / (1 − rate) where a unit stays and 0 where it drops out, for (rows, units).
 
+    The rows are those of the update from its row `first` on.
     Kept units are scaled up so that nothing changes at prediction (Srivastava et al. 2014).
     """
-    words = bits(key(seed, DROPOUT, step, layer), shape[0] * shape[1])
+    rows, units = shape
+    words = bits(key(seed, DROPOUT, step, layer), rows * units, first * units)
     threshold = np.uint64(min(int(rate * 2.0**64), MASK))
     return (words >= threshold).reshape(shape) / (1.0 - rate)
 

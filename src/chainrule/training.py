@@ -40,14 +40,20 @@ def train(
     l2: float = 0.0,
     penalty: Penalty | None = None,
     dropout: float | Sequence[float] = 0.0,
+    input_dropout: float = 0.0,
+    weight_decay: float = 0.0,
     clip_value: float | None = None,
     clip_norm: float | None = None,
+    gradient_accumulation_steps: int = 1,
+    ema_decay: float | None = None,
     validation: float | tuple[Any, ...] | None = None,
     metric: Metric | None = None,
     patience: int | None = None,
     min_delta: float = 0.0,
     stop_below: float | None = None,
     stop_rule: Literal["mean", "every_row"] = "mean",
+    restore_best_weights: bool | None = None,
+    time_limit: float | None = None,
     callbacks: Iterable[Callback] = (),
     engine: str = "auto",
     n_threads: int | None = None,
@@ -82,17 +88,37 @@ def train(
         ``l1·Σ|w| + ½·l2·Σw²`` over the weights; or a `Penalty` with more choices instead.
     dropout : float or sequence of float
         Share of hidden units that drop out: one for all hidden layers, or one for each.
+    input_dropout : float
+        Share of the inputs that drop out.
+    weight_decay : float
+        Decoupled decay w ← w − η·weight_decay·w, with the rate η of the update, before the
+        optimizer's rule (Loshchilov and Hutter 2019): of weights, not of biases, and no part of
+        the loss. It comes on top of what an `AdamW` of your own does, which acts on biases too.
     clip_value, clip_norm : float, optional
         Limits on each component of the gradient, then on its norm.
+    gradient_accumulation_steps : int
+        Batches whose gradients are averaged, by their weight, for one update: what comes out is
+        that of batches so many times as large, but for rounding, in the memory of one. The last
+        update of an epoch may have fewer.
+    ema_decay : float, optional
+        Share of the past, such as 0.999, in a moving average of the parameters over the updates
+        (`optimizers.averaged` tells how it starts). The averaged ones are those that callbacks
+        see, that are measured on validation rows, restored, and left in the network; training
+        goes on from those that move, and the training loss is theirs.
     validation : float, (X, Y) or (X, Y, weights), optional
         A share of the rows to hold out, or rows of your own. The best weights by validation
-        loss are restored at the end.
+        loss are restored at the end, unless `restore_best_weights` is False.
     metric : function (targets, outputs) -> float, optional
         Recorded per epoch, on the validation rows where there are any; larger is better.
     patience, min_delta : int, float
         Stop when the (validation) loss has not improved by `min_delta` for `patience` epochs.
     stop_below, stop_rule : float, {"mean", "every_row"}
         Stop when the epoch's mean loss, or the loss of every row as met in the epoch, is below.
+    restore_best_weights : bool, optional
+        True ends with the weights of the best epoch without validation rows too, then by the
+        training loss; False with the last in any case.
+    time_limit : float, optional
+        Seconds after which to stop, in the middle of an epoch too, but never of an update.
     callbacks : iterable of Callback
         More hooks; see `chainrule.callbacks`.
     engine, n_threads : str, int
@@ -142,7 +168,8 @@ def make_loop(
     history = History() if settings["history"] is None else settings["history"]
     plan = _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, settings["metric"], history)
-    loop.record_every = settings["record_every"]
+    loop.record_every, loop.time_limit = settings["record_every"], settings["time_limit"]
+    loop.restore_best = settings["restore_best_weights"]
     if settings["patience"] is not None:
         stopping = EarlyStopping("auto", settings["min_delta"], settings["patience"], False)
         loop.callbacks.append(stopping)
@@ -210,9 +237,12 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
         epochs=int(settings["epochs"]),
         seed=int(settings["seed"]),
         shuffle=bool(settings["shuffle"]),
-        dropout=_dropout_rates(settings["dropout"], len(network.layers)),
+        dropout=dropout_rates(settings["input_dropout"], settings["dropout"], len(network.layers)),
         clip_value=settings["clip_value"],
         clip_norm=settings["clip_norm"],
+        weight_decay=float(settings["weight_decay"]),
+        gradient_accumulation_steps=int(settings["gradient_accumulation_steps"]),
+        ema_decay=settings["ema_decay"],
         stop_below=settings["stop_below"],
         stop_rule=settings["stop_rule"],
     )
@@ -237,13 +267,20 @@ def _check_settings(
                 raise ValueError(f"{name}={value!r} must be {expected}")
     if settings["penalty"] and (settings["l1"] or settings["l2"]):
         raise ValueError("penalty and l1 or l2 are both given; expected one, such as penalty alone")
-    if optimizer.full_batch and batch_size < n:
+    per_update = batch_size * settings["gradient_accumulation_steps"]
+    if optimizer.full_batch and per_update < n:
         raise ValueError(
             f"{type(optimizer).__name__} needs full batches, got batch_size={batch_size} for"
             f" {n} rows; leave batch_size out, or take another optimizer, such as 'adam'"
         )
+    if isinstance(optimizer, Optimizer) and optimizer.rate * settings["weight_decay"] > 1:
+        raise ValueError(
+            f"weight_decay={settings['weight_decay']!r} at a learning rate of {optimizer.rate:g}"
+            f" takes more from a weight than there is; expected at most {1 / optimizer.rate:g}"
+        )
     if isinstance(optimizer, LBFGS):
-        given = [k for k in ("dropout", "clip_value", "clip_norm") if np.any(settings[k])]
+        acts = {k: np.asarray(settings[k], object) != idle for k, idle in NOT_FOR_LBFGS.items()}
+        given = [k for k, anywhere in acts.items() if np.any(anywhere)]
         if type(schedule) not in (Schedule, Constant):
             given.append("schedule")
         if settings["stop_rule"] == "every_row":
@@ -255,15 +292,41 @@ def _check_settings(
             )
 
 
+#: Settings that act on single steps, which L-BFGS does not take, and the value that is none.
+NOT_FOR_LBFGS: dict[str, Any] = {
+    "dropout": 0.0,
+    "input_dropout": 0.0,
+    "weight_decay": 0.0,
+    "clip_value": None,
+    "clip_norm": None,
+    "gradient_accumulation_steps": 1,
+    "ema_decay": None,
+}
+
 #: What settings of one kind may be, and that in words.
 SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
-    (("epochs", "batch_size", "record_every"), lambda v: is_whole(v, 1), "a whole number >= 1"),
-    (("seed",), is_whole, "a whole number >= 0"),
-    (("l1", "l2", "min_delta"), lambda v: is_number(v, 0), "a finite number >= 0"),
     (
-        ("clip_value", "clip_norm", "stop_below"),
+        ("epochs", "batch_size", "record_every", "gradient_accumulation_steps"),
+        lambda v: is_whole(v, 1),
+        "a whole number >= 1",
+    ),
+    (("seed",), is_whole, "a whole number >= 0"),
+    (("l1", "l2", "weight_decay", "min_delta"), lambda v: is_number(v, 0), "a finite number >= 0"),
+    (
+        ("clip_value", "clip_norm", "stop_below", "time_limit"),
         lambda v: v is None or is_number(v, above=0),
         "a number > 0, or None",
+    ),
+    (("input_dropout",), lambda v: is_number(v, 0) and v < 1, "a share >= 0 and < 1"),
+    (
+        ("ema_decay",),
+        lambda v: v is None or (is_number(v, above=0) and v < 1),
+        "a share > 0 and < 1, such as 0.999, or None",
+    ),
+    (
+        ("restore_best_weights",),
+        lambda v: v is None or isinstance(v, bool),
+        "True, False, or None for where there are validation rows",
     ),
     (("patience",), lambda v: v is None or is_whole(v), "a whole number >= 0, or None"),
     (("stop_rule",), lambda v: v in ("mean", "every_row"), "'mean' or 'every_row'"),
@@ -272,12 +335,17 @@ SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
 )
 
 
-def _dropout_rates(dropout: float | Sequence[float], depth: int) -> tuple[float, ...]:
-    """Return the share that drops out of what each layer is fed; inputs stay whole."""
+def dropout_rates(inputs: float, dropout: float | Sequence[float], depth: int) -> tuple[float, ...]:
+    """Return the share that drops out of what each of `depth` layers is fed, or () for none.
+
+    >>> dropout_rates(0.1, 0.5, depth=3)
+    (0.1, 0.5, 0.5)
+    """
     hidden = [dropout] * (depth - 1) if not isinstance(dropout, Iterable) else list(dropout)
     if len(hidden) != depth - 1 or not all(is_number(rate, 0) and rate < 1 for rate in hidden):
         raise ValueError(
             f"dropout={dropout!r} must be a share >= 0 and < 1, or one for each of the"
             f" {depth - 1} hidden layers"
         )
-    return (0.0, *map(float, hidden)) if any(hidden) else ()
+    rates = (float(inputs), *map(float, hidden))
+    return rates if any(rates) else ()

@@ -59,8 +59,8 @@ class Training:
 
     @property
     def batches(self) -> int:
-        """Batches in an epoch."""
-        return -(-self.rows // self.plan.batch_size)
+        """Batches in an epoch; gradients that are accumulated are those of one batch."""
+        return self.plan.updates_per_epoch(self.rows)
 
     @property
     def rate(self) -> float:

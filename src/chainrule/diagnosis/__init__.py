@@ -38,43 +38,48 @@ def not_finite(e: Evidence) -> Iterator[Finding]:
         )
 
 
+#: What a check needs, each of it more: weights and history; rows; outputs and gradients on them
+#: that are numbers.
+HISTORY, ROWS, NUMBERS = range(3)
+
+
 class Check(NamedTuple):
-    """A look at the evidence, and whether it needs outputs and gradients that are numbers."""
+    """A look at the evidence, and what it needs to see."""
 
     look: Callable[[Evidence], Iterator[Finding]]
-    needs_numbers: bool = True
+    needs: int = ROWS
 
 
 #: The one table of checks, causes before what they lead to; a check's name is its findings' kind.
 CHECKS: tuple[Check, ...] = (
-    Check(not_finite, needs_numbers=False),
-    Check(features.target_among_features, needs_numbers=False),
-    Check(features.unscaled_inputs, needs_numbers=False),
-    Check(features.constant_inputs, needs_numbers=False),
-    Check(targets.unscaled_targets, needs_numbers=False),
-    Check(targets.constant_target, needs_numbers=False),
-    Check(targets.unreachable_targets, needs_numbers=False),
-    Check(targets.rare_classes, needs_numbers=False),
-    Check(course.rate_too_high, needs_numbers=False),
-    Check(course.rate_too_low),
-    Check(units.identical_units),
-    Check(gradients.vanishing_gradients),
-    Check(gradients.exploding_gradients),
-    Check(gradients.update_size),
-    Check(gradients.clipped),
-    Check(units.dead_units),
-    Check(units.saturated_units),
-    Check(targets.never_predicted),
-    Check(course.learned_nothing),
-    Check(course.overfitting),
-    Check(ending.stopped, needs_numbers=False),
+    Check(not_finite),
+    Check(features.target_among_features),
+    Check(features.unscaled_inputs),
+    Check(features.constant_inputs),
+    Check(targets.unscaled_targets),
+    Check(targets.constant_target),
+    Check(targets.unreachable_targets),
+    Check(targets.rare_classes),
+    Check(course.rate_too_high, HISTORY),
+    Check(course.rate_too_low, NUMBERS),
+    Check(units.identical_units, HISTORY),
+    Check(gradients.vanishing_gradients, NUMBERS),
+    Check(gradients.exploding_gradients, NUMBERS),
+    Check(gradients.update_size, NUMBERS),
+    Check(gradients.clipped, HISTORY),
+    Check(units.dead_units, NUMBERS),
+    Check(units.saturated_units, NUMBERS),
+    Check(targets.never_predicted, NUMBERS),
+    Check(course.learned_nothing, NUMBERS),
+    Check(course.overfitting, HISTORY),
+    Check(ending.stopped, HISTORY),
 )
 
 
 def diagnose(
     network: Network,
-    X: Any,
-    Y: Any,
+    X: Any = None,
+    Y: Any = None,
     *,
     loss: str | Loss = "squared_error",
     history: History | None = None,
@@ -100,7 +105,8 @@ def diagnose(
         Trained, or not yet: what can be said of first weights and data is said then.
     X, Y : array-like
         Rows (n, inputs) as the network sees them, encoded and scaled, and targets (n, outputs):
-        classes one-hot, or one column of 0 and 1. Best those it learnt from.
+        classes one-hot, or one column of 0 and 1. Best those it learnt from. Without them, only
+        what history and weights tell is told.
     loss : str or Loss
         What was minimised.
     history : History, optional
@@ -113,8 +119,9 @@ def diagnose(
         Sample weights. Rows of weight 0 are left out.
     feature_names, class_names : sequence, optional
         How to call columns of X and classes; of a data frame its columns' names are known.
-    speaks : {"train", "estimator"}
-        In whose parameters remedies are told.
+    speaks : {"train", "estimator", "own_solver", "command"}
+        In whose words remedies are told: parameters of `train`, of the estimators, of estimators
+        whose solver is an object, or options of the command line.
     most_rows, seed : int
         Most rows to look at, drawn from the seed. Classes are counted over all.
 
@@ -126,7 +133,8 @@ def diagnose(
     Raises
     ------
     ValueError
-        For data that do not fit the network or the loss, as in `train`.
+        For data that do not fit the network or the loss, as in `train`, and where there are
+        neither rows nor a history.
 
     Examples
     --------
@@ -144,6 +152,8 @@ def diagnose(
     loss = get_loss(loss)
     if feature_names is None and hasattr(X, "columns"):
         feature_names = [str(name) for name in X.columns]
+    if X is None and not history:
+        raise ValueError("there is nothing to look at: give rows X and Y, or history, or both")
     all_Y, taken = _rows(network, X, Y, loss, weights, most_rows, seed)
     evidence = Evidence(
         network.copy("float64"), *taken, all_Y, loss, history or History(),
@@ -159,7 +169,8 @@ def diagnose(
 
 def conclude(e: Evidence) -> Diagnosis:
     """Return what the checks say of the evidence."""
-    looks = [check.look for check in CHECKS if e.finite or not check.needs_numbers]
+    seen = HISTORY if e.blind else NUMBERS if e.finite else ROWS
+    looks = [check.look for check in CHECKS if check.needs <= seen]
     found = tuple(finding for look in looks for finding in look(e))
     return Diagnosis(
         _described(e.network),
@@ -189,7 +200,7 @@ def _layer(e: Evidence, l: int) -> dict[str, Any]:
     """Return a layer's numbers, as `Diagnosis.layers` has them."""
     output = l == len(e.network.layers) - 1
     idle = None if output or not e.finite else units.idle(e, l)
-    last, ratios = e.error_norms[-1], e.update_ratios if e.finite else None
+    last, ratios = (e.error_norms[-1], e.update_ratios) if e.finite else (0.0, None)
     ratio = None if ratios is None or np.isnan(ratios[l]) else float(ratios[l])
     return {
         "layer": l + 1,
@@ -205,6 +216,9 @@ def _rows(
     network: Network, X: Any, Y: Any, loss: Loss, weights: Any, most: int, seed: int
 ) -> tuple[Array, tuple[Array, Array, Array]]:
     """Return all targets that count, and X, Y and weights of the rows to look at."""
+    if X is None:
+        X, Y = (np.empty((0, k)) for k in (network.sizes[0], network.sizes[-1]))
+        return Y, (X, Y, np.empty(0))
     X = as_matrix(X, "X", np.float64, network.sizes[0])
     Y = as_matrix(Y, "Y", np.float64, network.sizes[-1])
     Y = Y.toarray() if sparse.issparse(Y) else Y

@@ -60,6 +60,11 @@ class Evidence:
         optimizer = type(self.optimizer).__name__ if self.optimizer else "Adam"
         return SPEECH[self.speaks][key].format(value=value, optimizer=optimizer)
 
+    @property
+    def blind(self) -> bool:
+        """Whether no rows were given: there are only weights and history."""
+        return not len(self.X)
+
     def column(self, j: int) -> str:
         """Return how a message calls a column of X."""
         return f"column {self.feature_names[j]!r}" if self.feature_names else f"column {j}"
@@ -76,22 +81,33 @@ class Evidence:
 
     @cached_property
     def cost(self) -> float:
-        """The mean loss over the rows, without penalty."""
-        return self._cost(self.network)
+        """The mean loss over the rows, without penalty; else what the history has as the last."""
+        return float(self.losses[-1]) if self.blind else self._cost(self.network)
 
     def _cost(self, network: Network) -> float:
         return network.cost(self.X, self.Y, self.loss, weights=self.weights)
 
     @cached_property
     def finite(self) -> bool:
-        """Whether cost and gradients are numbers."""
+        """Whether there are cost and gradients, and they are numbers."""
+        if self.blind:
+            return False
         sizes = [self.cost, *self.error_norms]
         return bool(np.isfinite(sizes).all() and np.isfinite(self.gradients.flat).all())
 
     @cached_property
     def baseline(self) -> float:
-        """The mean loss of the best answer that is the same for all rows."""
-        return constant_cost(self.loss, self.Y, self.weights)
+        """The mean loss of the best answer that is the same for all rows.
+
+        Without rows, the first epoch's loss stands for it, or that of all classes being as likely.
+        """
+        if not self.blind:
+            return constant_cost(self.loss, self.Y, self.weights)
+        first, k = float(self.losses[0]), self.network.sizes[-1]
+        if self.loss.targets != (0.0, 1.0):
+            return first
+        even = np.full((1, k), 1 / k if self.loss.rows_sum_to_one else 0.5)
+        return min(first, constant_cost(self.loss, even, np.ones(1)))
 
     @cached_property
     def unit(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -12,6 +13,15 @@ from chainrule.diagnosis.words import plain
 
 Severity = Literal["warning", "note"]
 WIDTH = 96  # characters in a line of the report
+#: What stands out in a terminal, and how.
+STYLES = {
+    r"^Diagnosis: [a-z].*": "bold green",
+    r"^Diagnosis: \d.*": "bold",
+    r"^WARNING: .*": "bold red",
+    r"^NOTE: .*": "bold cyan",
+    r"^  → .*(\n    .*)*": "green",
+    r"^layer +units +idle.*": "dim",
+}
 
 
 @dataclass(frozen=True)
@@ -87,25 +97,43 @@ class Diagnosis:
         """How many findings there are, in a sentence."""
         warnings = len(self.warnings)
         notes = len(self.findings) - warnings
-        parts = [f"{warnings} warning{'s' * (warnings != 1)}"] if warnings else ["healthy"]
+        well = "healthy" if self.rows else "nothing wrong in the record"
+        parts = [f"{warnings} warning{'s' * (warnings != 1)}"] if warnings else [well]
         if notes:
             parts.append(f"{notes} note{'s' * (notes != 1)}")
         return ", ".join(parts)
 
     def __str__(self) -> str:
-        epochs = f" after {self.epochs:,} epochs" if self.epochs else ""
-        head = (
-            f"{self.network} on {self.rows:,} rows{epochs}: loss {self.loss:.4g}, where the best"
-            f" constant answer has {self.baseline:.4g}."
-        )
-        lines = [f"Diagnosis: {self.headline}", *textwrap.wrap(head, WIDTH)]
+        lines = [f"Diagnosis: {self.headline}", *textwrap.wrap(self._about(), WIDTH)]
         ordered = sorted(self.findings, key=lambda each: each.severity != "warning")
         for each in ordered:
             lines += ["", f"{each.severity.upper()}: {each.kind.replace('_', ' ')}"]
             lines += _indented(each.sentence, "  ")
             if each.remedy:
                 lines += _indented(f"→ {each.remedy}", "  ", "    ")
-        return "\n".join([*lines, "", *_table(self.layers)])
+        return "\n".join([*lines, "", *_table(self.layers)] if self.rows else lines)
+
+    def _about(self) -> str:
+        """Return in a sentence what was looked at, and how well it does."""
+        if not self.rows:
+            return (
+                f"{self.network}, by the record of {self.epochs:,} epochs alone: loss"
+                f" {self.loss:.4g}, where a network that knows nothing has about"
+                f" {self.baseline:.4g}. Give X and y too, to have columns, units and gradients"
+                " looked at."
+            )
+        epochs = f" after {self.epochs:,} epochs" if self.epochs else ""
+        return (
+            f"{self.network} on {self.rows:,} rows{epochs}: loss {self.loss:.4g}, where the best"
+            f" constant answer has {self.baseline:.4g}."
+        )
+
+    def __rich__(self) -> str:
+        """Return the report in rich's markup, for `rich.print`: what to type stands out."""
+        text = re.sub(r"(\\*)\[", r"\1\1\[", str(self))  # a bracket of the report's own
+        for pattern, style in STYLES.items():
+            text = re.sub(pattern, rf"[{style}]\g<0>[/]", text, flags=re.MULTILINE)
+        return text
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"

@@ -36,14 +36,19 @@ def vanishing_gradients(e: Evidence) -> Iterator[Finding]:
     depth = len(e.network.layers)
     per_layer = ratio ** (1 / (depth - 1))
     by_slope, by_weights = _causes(e)
-    small = "almost nothing" if ratio == 0 else f"1/{times(1 / ratio)}"
+    small, passes = "nothing", "On all rows σ′, or the weights between, are 0."
+    if ratio > 0:
+        small = f"1/{times(1 / ratio)}"
+        passes = (
+            f"Each layer passes on {per_layer:.2g} of it: {by_slope:.2g} by σ′, times"
+            f" {by_weights:.2g} by the weights."
+        )
     yield Finding(
         "vanishing_gradients",
         "warning" if harmed else "note",
         1,
         f"The gradient vanishes on its way back: layer 1 gets {small} of the output layer's"
-        f" error ‖δ‖. Each layer passes on {per_layer:.2g} of it: {by_slope:.2g} by σ′, times"
-        f" {by_weights:.2g} by the weights. The first layers hardly learn.",
+        f" error ‖δ‖. {passes} The first layers hardly learn.",
         _numbers(e) | {"factor_of_slopes": by_slope, "factor_of_weights": by_weights},
         _vanishing_remedy(e, by_slope < by_weights),
     )
@@ -110,12 +115,13 @@ def _causes(e: Evidence) -> tuple[float, float]:
 def update_size(e: Evidence) -> Iterator[Finding]:
     """Updates that are too large or too small a part of the weights they change."""
     ratios = {l: r for l, r in enumerate(e.update_ratios or ()) if np.isfinite(r)}
-    low = {l: r for l, r in ratios.items() if r < SLOWEST}
+    low = {l: r for l, r in ratios.items() if 0 < r < SLOWEST}  # 0: no gradient, told elsewhere
     high = {l: r for l, r in ratios.items() if r > FASTEST}
     moving = e.trial_gain > WORTH_A_STEP * e.unit
     numbers = {"update_over_weights": {l + 1: r for l, r in ratios.items()}, "rate": e.rate}
-    if high and e.rate:
-        harm = e.trained > 0 and moving and not e.fits and not falls(e.losses)
+    harm = bool(high) and e.trained > 0 and moving and not e.fits and not falls(e.losses)
+    slow = bool(low) and not e.fits and (moving or e.skill < HARDLY)
+    if high and e.rate and (harm or not slow):
         yield Finding(
             "update_size",
             "warning" if harm else "note",
@@ -125,7 +131,7 @@ def update_size(e: Evidence) -> Iterator[Finding]:
             numbers,
             f"Try {e.say('rate', e.rate / 10)}." if harm else "",
         )
-    elif low and e.rate and not e.fits and (moving or e.skill < HARDLY):
+    elif slow and e.rate:
         yield Finding(
             "update_size",
             "warning",

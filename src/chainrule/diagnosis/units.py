@@ -17,6 +17,7 @@ DEAD = 1e-6
 #: A few dead units are usual after a healthy training; with too high a rate "as much as 40 %" of a
 #: network can be dead (Karpathy, CS231n notes on neural networks).
 SOME_DEAD, MANY_DEAD, MOST_DEAD = 0.05, 0.10, 0.40
+NO_ACCIDENT = 3  # one or two units of a small layer are dead from the draw of the first weights
 #: A unit is saturated when |σ′| is below a twentieth of σ's steepest (|z| > 4.4 for sigmoid, 2.2
 #: for tanh) on 19 of 20 rows: it learns 20 times as slowly as it could (Glorot and Bengio 2010).
 FLAT, ON_MOST_ROWS = 0.05, 0.95
@@ -67,9 +68,10 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
     if not shares or max(shares.values()) < SOME_DEAD:
         return
     worst = max(shares, key=lambda l: shares[l])
-    bad = shares[worst] >= MOST_DEAD or (shares[worst] >= MANY_DEAD and not e.fits)
+    many = shares[worst] >= MANY_DEAD and counts[worst][0] >= NO_ACCIDENT
+    bad = shares[worst] >= MOST_DEAD or (many and not e.fits)
     severity: Severity = "warning" if bad else "note"
-    rate = f"{e.say('rate', e.rate / 10)}, " if e.rate else ""
+    rate = f"a lower learning rate ({e.say('rate', e.rate / 10)}), " if e.rate else ""
     yield Finding(
         "dead_units",
         severity,
@@ -78,8 +80,8 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
         " gradient reaches their weights, and they stay as they are.",
         {"dead": {l + 1: part for l, (part, _) in counts.items()},
          "units": {l + 1: of for l, (_, of) in counts.items()}},
-        f"Train anew with a lower learning rate ({rate}which is the usual cause), scaled inputs, or"
-        f" {e.say('activation', 'leaky_relu')}, which is nowhere flat."
+        f"Train anew with {rate}scaled inputs, or {e.say('activation', 'leaky_relu')}, which is"
+        " nowhere flat."
         if severity == "warning"
         else "They cost nothing but time; with fewer units the result would be the same.",
     )  # fmt: skip

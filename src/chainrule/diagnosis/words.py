@@ -1,7 +1,7 @@
 """Words: what to type, in the parameters of `train` or in those of the estimators.
 
-A check names a remedy by its key; these two tables are the only place where a remedy's spelling
-stands. Every key is in both.
+A check names a remedy by its key; these tables are the only place where a remedy's spelling
+stands. Every key is in each.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ OF_ESTIMATORS = OF_TRAIN | {
     "depth": "fewer entries in hidden_layer_sizes",
     "epochs": "max_iter={value}",
     "initializer": "initializer='auto'",
+    "less_clip": "clip_norm=None, or clip_norm={value:.2g}",
     "l2": "l2={value:g} (or a larger alpha)",
     "optimizer": "solver={value!r}",
     "patience": "early_stopping=True, n_iter_no_change={value}",
@@ -48,8 +49,37 @@ OF_ESTIMATORS = OF_TRAIN | {
     "units": "larger hidden_layer_sizes",
 }
 
+#: For estimators whose solver is an object, which has the learning rate.
+OF_OWN_SOLVERS = OF_ESTIMATORS | {"rate": "solver={optimizer}({value:.2g})"}
+
+#: For the command line, which scales by itself; what it has no option for is done in Python.
+OF_COMMANDS = (
+    OF_ESTIMATORS
+    | {
+        "activation": "--activation {value}",
+        "depth": "fewer entries in --hidden",
+        "dropout": "--dropout {value:g}",
+        "epochs": "--epochs {value}",
+        "optimizer": "--solver {value}",
+        "patience": "--validation 0.2, --patience {value}",
+        "rate": "--learning-rate {value:.2g}",
+        "scale_X": "the column as it is in the table: outliers, units, typing errors",
+        "schedule": "--schedule {value}",
+        "units": "a larger --hidden",
+    }
+    | {
+        key: f"{OF_ESTIMATORS[key]} in Python"
+        for key in ("averaging", "balance", "clip", "initializer", "l2", "less_clip", "output")
+    }
+)
+
 #: What the argument `speaks` of `diagnose` may be.
-SPEECH: dict[str, dict[str, str]] = {"train": OF_TRAIN, "estimator": OF_ESTIMATORS}
+SPEECH: dict[str, dict[str, str]] = {
+    "train": OF_TRAIN,
+    "estimator": OF_ESTIMATORS,
+    "own_solver": OF_OWN_SOLVERS,
+    "command": OF_COMMANDS,
+}
 
 
 def listed(names: list[str], most: int = 5) -> str:

@@ -3,6 +3,10 @@
 A *plan* says what to do and never changes; a *state* is everything that does, apart from the
 network's parameters. An engine advances the state until the next event and returns it. Nothing
 above this line knows how a step is executed, and a checkpoint is plan + parameters + state.
+
+An update is never cut in two, so a state is always between two of them. Where parameters are
+averaged (`Plan.ema_decay`) the network has their mean, which is what is looked at, measured, kept
+and returned; the parameters that move are the state's.
 """
 
 from __future__ import annotations
@@ -58,8 +62,20 @@ class Plan:
     dropout: tuple[float, ...] = ()  # share of what each layer is fed that drops out
     clip_value: float | None = None
     clip_norm: float | None = None
+    weight_decay: float = 0.0  # decoupled, of weights; see optimizers.decayed
+    gradient_accumulation_steps: int = 1  # batches of one update
+    ema_decay: float | None = None  # of the parameters' moving average; see optimizers.averaged
     stop_below: float | None = None
     stop_rule: Literal["mean", "every_row"] = "mean"
+
+    @property
+    def rows_per_update(self) -> int:
+        """Rows of one update: as batches that are averaged are one large batch, in pieces."""
+        return self.batch_size * self.gradient_accumulation_steps
+
+    def updates_per_epoch(self, n: int) -> int:
+        """Return how many updates an epoch of n rows has; the last may have fewer rows."""
+        return -(-n // self.rows_per_update)
 
     def rate(self, t: int, per_epoch: int) -> float:
         """Return the learning rate of update t, of `per_epoch` in an epoch, before the state's
@@ -83,7 +99,7 @@ class State:
     norm_squares: list[float]  # of each layer's gradient, summed over the epoch under way
     t: int = 0  # updates done
     epoch: int = 0  # epochs completed
-    batch: int = 0  # batches done in the epoch under way, and its sums so far:
+    batch: int = 0  # updates done in the epoch under way, those without weight too; its sums:
     epoch_updates: int = 0
     loss_sum: float = 0.0
     weight_sum: float = 0.0
@@ -93,6 +109,7 @@ class State:
     best: float = inf  # lowest loss of an epoch so far
     best_epoch: int = 0  # 0: none yet
     best_theta: Array | None = None  # parameters at that epoch's end; None: nobody wants them
+    raw: Array | None = None  # with plan.ema_decay: parameters that move; the network has the mean
 
     @classmethod
     def start(cls, plan: Plan, network: Network) -> State:
@@ -103,7 +120,11 @@ class State:
                 slot = aligned_zeros(network.theta.size, network.dtype)
                 slot[:] = plan.optimizer.first_slot(name)
                 slots.append(slot)
-        return cls(slots, norm_squares=[0.0] * len(network.layers))
+        raw = None
+        if plan.ema_decay is not None:
+            raw = aligned_zeros(network.theta.size, network.dtype)
+            raw[:] = network.theta
+        return cls(slots, norm_squares=[0.0] * len(network.layers), raw=raw)
 
 
 @dataclass(frozen=True)

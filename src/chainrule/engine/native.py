@@ -97,6 +97,9 @@ class NativeEngine:
             setattr(job, name, getattr(state, name))
         job.plateau, self.norm_squares[:] = state.plateau.factor, state.norm_squares
         job.theta = address(self.network.theta)
+        if state.raw is not None:
+            state.raw = self._usable(state.raw)
+            job.theta, job.average = address(state.raw), job.theta
         best = state.best_theta
         job.best_theta = None if best is None else address(best)
         try:
@@ -161,13 +164,13 @@ class NativeEngine:
 
     def _describe_plan(self, library: Library) -> None:
         job, plan = self.job, self.plan
-        job.batch_size, job.epochs = plan.batch_size, plan.epochs
-        job.shuffle = in_random_order(self.data.n, plan.batch_size, plan.shuffle)
-        rows = min(plan.batch_size, self.data.n)
+        rows = min(plan.rows_per_update, self.data.n)
+        job.batch_size, job.epochs = rows, plan.epochs
+        job.shuffle = in_random_order(self.data.n, plan.rows_per_update, plan.shuffle)
         job.keep_gradient = plan.clip_norm is not None or rows > CHUNK
         job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
         job.every_row = plan.stop_rule == "every_row"
-        for name in ("clip_value", "clip_norm", "stop_below"):
+        for name in ("clip_value", "clip_norm", "stop_below", "weight_decay", "ema_decay"):
             setattr(job, name, getattr(plan, name) or 0.0)
         job.loss = number(library, "LOSSES", plan.loss)
         fill(job.loss_settings, plan.loss)
@@ -212,8 +215,8 @@ def threads_for(plan: Plan, network: Network, data: Data, most: int | None) -> i
     if is_sparse(data.X):
         weights -= network.sizes[1] * (network.sizes[0] - data.X.nnz / rows)
     # Floating-point operations; each weight is also moved once.
-    step = int(6 * min(plan.batch_size, rows) * weights) + network.theta.size
-    if step * -(-rows // plan.batch_size) < THREADS_PAY:
+    step = int(6 * min(plan.rows_per_update, rows) * weights) + network.theta.size
+    if step * plan.updates_per_epoch(rows) < THREADS_PAY:
         return 1
     return max(1, min(most or cores(), step // THREAD_STEP))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from math import sqrt
@@ -27,6 +27,8 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.network import (
+    NO_PENALTY,
+    Dense,
     Gradients,
     Network,
     Trace,
@@ -37,7 +39,8 @@ from chainrule.network import (
     total_cost,
 )
 from chainrule.network import norm as euclidean
-from chainrule.optimizers import Optimizer
+from chainrule.optimizers import Optimizer, averaged, decayed
+from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask
 
 SMALL_STEP = 1e9  # flops; below, OpenBLAS threads waiting for a busy core cost more than they bring
@@ -57,12 +60,15 @@ class ReferenceEngine:
         self.gradients = network.gradients()
         ones = np.ones(data.n, network.dtype)
         self.weights = ones if data.weights is None else data.weights
-        self.per_epoch = -(-data.n // plan.batch_size)
+        self.per_epoch = plan.updates_per_epoch(data.n)
+        self.theta, self.layers = network.theta, network.layers  # those that move
 
     def advance(self, state: State, epochs: int, seconds: float) -> Event:
         """Go on until the next event; see `contract.Engine`."""
         records: list[list[float]] = []
         fault = None
+        if state.raw is not None:
+            self.theta, self.layers = state.raw, self.network.view(state.raw)
         try:
             # Numbers that are not finite are told as faults.
             with np.errstate(all="ignore"), self._threads():
@@ -80,7 +86,7 @@ class ReferenceEngine:
         lap = start
         while len(done) < epochs:
             for rows in batches(
-                self.data.n, plan.batch_size, plan.seed, state.epoch, plan.shuffle, state.batch
+                self.data.n, plan.rows_per_update, plan.seed, state.epoch, plan.shuffle, state.batch
             ):
                 fault = self._step(state, rows)
                 if fault is not None:
@@ -89,7 +95,7 @@ class ReferenceEngine:
                 state.seconds, lap = state.seconds + now - lap, now
                 if now - start > seconds and state.batch < self.per_epoch:
                     return "time", None
-            if not np.isfinite(self.network.theta).all():
+            if not np.isfinite(self.theta).all():
                 return "fault", Fault(state.t, self._bad_parameters())
             done.append(self._close_epoch(state))
             if plan.reached(done[-1]):
@@ -109,70 +115,107 @@ class ReferenceEngine:
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows at the current parameters."""
         with np.errstate(all="ignore"), self._threads():
-            trace = propagate(self.network.layers, self.data.X)
-            cost = self._backward(trace, self.data.Y, self.weights)
+            cost, _ = self._whole()
         return cost, self.gradients
 
     def locate(self) -> str:
         """Name where the first number that is not finite arises, in a pass over all rows."""
         with np.errstate(all="ignore"):
-            trace = propagate(self.network.layers, self.data.X)
-            self._backward(trace, self.data.Y, self.weights)
-            return fault_place(self.network, trace, self.gradients)
+            return fault_place(self.network, self._whole()[1], self.gradients)
+
+    def _whole(self) -> tuple[float, Trace]:
+        """Fill the gradients over all rows; return the cost, penalty included, and the trace."""
+        layers, Y, w = self.network.layers, self.data.Y, self.weights
+        trace = propagate(layers, self.data.X)
+        n, penalty = float(w.sum()), self.plan.penalty
+        return self._backward(layers, trace, Y, w, n, penalty, self.gradients), trace
 
     def _step(self, state: State, rows: Rows) -> Fault | None:
-        """Do one update on the rows of a batch: forward, loss, back, clip, update."""
-        plan, network = self.plan, self.network
+        """Do one update on its rows: forward, loss, back, clip, update."""
+        plan = self.plan
         state.batch += 1
-        weights = self.weights[rows]
-        n = float(weights.sum())
-        if n == 0:  # nothing in this batch counts
+        n = float(self.weights[rows].sum())
+        if n == 0:  # nothing in here counts
             return None
         state.t += 1
-        X, Y = self.data.X[rows], self.data.Y[rows]
-        trace = propagate(network.layers, X, self._masks(state.t, len(rows)))
-        cost = self._backward(trace, Y, weights)
+        cost, worst = self._gradient(state.t, rows, n)
         g = self.gradients.flat
         if not (np.isfinite(cost) and np.isfinite(g).all()):
+            trace = self._forward(state.t, rows, 0)
             return Fault(state.t, fault_place(self.network, trace, self.gradients))
         norms = self.gradients.layer_norms()
         state.norm_squares = [s + x * x for s, x in zip(state.norm_squares, norms, strict=True)]
         state.epoch_updates += 1
         state.loss_sum += cost * n
         state.weight_sum += n
-        if plan.stop_rule == "every_row":
-            losses = row_losses(network.layers, trace, Y, plan.loss)
-            state.worst_row = max(state.worst_row, float(losses[weights > 0].max()))
-        g = clip(g, plan.clip_value, plan.clip_norm)
-        assert isinstance(plan.optimizer, Optimizer)
-        theta, slots = plan.optimizer.update(
-            network.theta, g, tuple(state.slots), self._rate(state), state.t
-        )
-        network.theta[:] = theta
-        for slot, new in zip(state.slots, slots, strict=True):
-            slot[:] = new
+        state.worst_row = max(state.worst_row, worst)
+        self._update(state, clip(g, plan.clip_value, plan.clip_norm))
         return None
 
-    def _backward(self, trace: Trace, Y: Array, weights: Array) -> float:
-        """Fill the gradients; return the cost, penalty included."""
-        plan, layers = self.plan, self.network.layers
-        n = float(weights.sum())
-        share = (weights / n)[:, None]
-        cost = total_cost(layers, trace, Y, plan.loss, share, plan.penalty, n)
-        backpropagate(layers, trace, Y, plan.loss, share, self.gradients)
-        add_penalty(layers, plan.penalty, n, self.gradients)
-        return cost
+    def _update(self, state: State, g: Array) -> None:
+        """Let weights decay, apply the optimizer's rule, and average the parameters."""
+        plan, rate = self.plan, self._rate(state)
+        assert isinstance(plan.optimizer, Optimizer)
+        for layer in self.layers if plan.weight_decay else ():
+            layer.W[:] = decayed(layer.W, rate, plan.weight_decay)
+        theta, slots = plan.optimizer.update(self.theta, g, tuple(state.slots), rate, state.t)
+        self.theta[:] = theta
+        for slot, new in zip(state.slots, slots, strict=True):
+            slot[:] = new
+        if plan.ema_decay is not None:
+            mean = self.network.theta
+            mean[:] = averaged(mean, self.theta, plan.ema_decay, state.t)
 
-    def _masks(self, step: int, rows: int) -> list[Array | None]:
-        """Return a dropout mask for what each layer is fed, or none at all."""
-        return [
-            dropout_mask(self.plan.seed, step, l, (rows, self.network.sizes[l]), rate).astype(
-                self.network.dtype
-            )
+    def _gradient(self, t: int, rows: Rows, n: float) -> tuple[float, float]:
+        """Fill the gradients with the mean over the rows of update `t`, a batch at a time.
+
+        `n` is their total weight. Return the cost, penalty included, and the worst row's loss.
+        """
+        plan, cost, worst = self.plan, 0.0, 0.0
+        one = len(rows) <= plan.batch_size
+        part = self.gradients if one else self.network.gradients()
+        if not one:
+            self.gradients.flat[:] = 0
+        for first in range(0, len(rows), plan.batch_size):
+            batch = rows[first : first + plan.batch_size]
+            last = first + plan.batch_size >= len(rows)
+            penalty = plan.penalty if last else NO_PENALTY  # it counts once
+            trace, Y, w = self._forward(t, batch, first), self.data.Y[batch], self.weights[batch]
+            cost += self._backward(self.layers, trace, Y, w, n, penalty, part)
+            if not one:
+                self.gradients.flat += part.flat
+            if plan.stop_rule == "every_row":
+                losses = row_losses(self.layers, trace, Y, plan.loss)
+                worst = max(worst, float(losses[w > 0].max(initial=0.0)))
+        return cost, worst
+
+    def _forward(self, t: int, rows: Rows, first: int) -> Trace:
+        """Run rows forward, those of update `t` from its row `first` on, less what drops out."""
+        seed, sizes, dtype = self.plan.seed, self.network.sizes, self.network.dtype
+        masks = [
+            dropout_mask(seed, t, l, (len(rows), sizes[l]), rate, first).astype(dtype)
             if rate
             else None
             for l, rate in enumerate(self.plan.dropout)
         ]
+        return propagate(self.layers, self.data.X[rows], masks)
+
+    def _backward(
+        self,
+        layers: Sequence[Dense],
+        trace: Trace,
+        Y: Array,
+        weights: Array,
+        n: float,
+        penalty: Penalty,
+        into: Gradients,
+    ) -> float:
+        """Fill `into` by rows with these weights, out of `n`; return the cost, with the penalty."""
+        share = (weights / n)[:, None]
+        cost = total_cost(layers, trace, Y, self.plan.loss, share, penalty, n)
+        backpropagate(layers, trace, Y, self.plan.loss, share, into)
+        add_penalty(layers, penalty, n, into)
+        return cost
 
     def _rate(self, state: State) -> float:
         """Return the learning rate of update `state.t`."""
@@ -193,7 +236,7 @@ class ReferenceEngine:
         return record + norms
 
     def _bad_parameters(self) -> str:
-        layers = enumerate(self.network.layers)
+        layers = enumerate(self.layers)
         l = next(l for l, d in layers if not (np.isfinite(d.W).all() and np.isfinite(d.b).all()))
         return f"in the weights of {layer_name(self.network, l)}"
 

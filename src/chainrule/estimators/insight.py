@@ -10,6 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.arrays import Array
 from chainrule.attribution import Attributions, integrated_gradients
+from chainrule.diagnosis import Diagnosis
+from chainrule.estimators.checkup import check_up
 from chainrule.estimators.outputs import Outputs, fitted_layers, fitted_network, member_count
 from chainrule.hidden import hidden_activations
 from chainrule.network import Network
@@ -97,6 +99,33 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         from sklearn.inspection import permutation_importance
 
         return permutation_importance(self, X, y, **settings)
+
+    def diagnose(
+        self, X: Any = None, y: Any = None, sample_weight: Any = None, eval_set: Any = None
+    ) -> Diagnosis:
+        """Tell why the network does not learn, or that it is healthy: in words, with remedies.
+
+        Print it. It looks at dead and saturated units, gradients that vanish or explode, the size
+        of updates, the learning rate, unscaled columns, copies of the target, rare classes,
+        overfitting, and why the training stopped; see `chainrule.diagnose`, and docs/diagnosis.md.
+
+        X and y are best those of `fit`; without them, only what the fit has recorded is looked at.
+        `eval_set`, (X, y) of rows that were not learnt from, shows overfitting. Parameters are as
+        they are set now; of several members, the first is looked at.
+
+        >>> from sklearn.datasets import load_wine
+        >>> from sklearn.exceptions import ConvergenceWarning
+        >>> import warnings
+        >>> from chainrule import MLPClassifier
+        >>> X, y = load_wine(return_X_y=True)
+        >>> model = MLPClassifier(learning_rate_init=1.0, random_state=0).fit(X, y)
+        >>> model.diagnose(X, y).kinds[:2]
+        ['unscaled_inputs', 'rate_too_high']
+        >>> model = MLPClassifier(scale_X="standard", tol=1e-3, random_state=0).fit(X, y)
+        >>> model.diagnose(X, y).healthy
+        True
+        """
+        return check_up(self, X, y, sample_weight, eval_set)
 
     def predict_spread(self, X: Any) -> Array:
         """Return the standard deviation of the members' predictions (n,) or (n, outputs).

@@ -22,7 +22,10 @@ FAMILIES = (
 )
 BY_HAND = ("Softmax", "CrossEntropy")  # they sum over the units of a row: rows.h
 NO_STEPS = ("LBFGS",)  # SciPy's steps, our cost and gradient
-NUMBERS = ("rate", "t", "n", "per_epoch", "total")  # arguments that are one number for all
+NUMBERS = (  # arguments that are one number for all
+    "rate", "t", "n", "per_epoch", "total", "weight_decay", "ema_decay",
+)  # fmt: skip
+OWN = ("decayed", "averaged")  # functions of our own that the rules share, or the engine takes
 FUNCTIONS = [
     "abs",
     "cos",
@@ -196,6 +199,8 @@ class Function:
             falling = node.func.id in FALLING and never_positive(node.args[0])
             name = f"{node.func.id}_falling" if falling else node.func.id
             return self.join(node.args, f"m::{name}({{}})")
+        if isinstance(node.func, ast.Name) and node.func.id in OWN:
+            return f"m::{node.func.id}<T>({', '.join(self.of(each)[0] for each in node.args)})", "T"
         if isinstance(node.func, ast.Attribute):
             owner, name = node.func.value, node.func.attr
             if isinstance(owner, ast.Call) and not owner.args:  # Sigmoid().value(z)
@@ -251,7 +256,7 @@ def header(modules: Mapping[str, str]) -> str:
     for table, name, methods in FAMILIES:
         module = Module(modules[name])
         for function in module.functions.values():
-            if function.name.startswith("_"):
+            if function.name.startswith("_") or function.name in OWN:
                 text = Function(module, function).text().replace(") const {", ") {")
                 parts.append(f"namespace m {{\ntemplate <class T>\n{text}}}\n")
         entries = members(modules)[table]

@@ -33,12 +33,15 @@ struct Job {
   i64 penalised;
   i64 keep_gradient;  // whole, in the arena: for its norm, for more rows than fit, for L-BFGS
   double clip_value, clip_norm, stop_below;  // <= 0: none
+  double weight_decay, ema_decay;            // 0: none
   // parameters and state
   void *theta, *gradient, *slots[2];
+  void *average;  // of theta over the updates, where ema_decay asks for it
   double *norm_squares;
   i64 t, epoch, batch, epoch_updates;
   double loss_sum, weight_sum, worst_row, seconds, plateau;
-  double best;  // lowest loss of an epoch so far, and whose; then the parameters at its end, or null
+  double best;  // lowest loss of an epoch so far, and whose; then the parameters at its end (their
+                // average, where there is one), or null
   i64 best_epoch;
   void *best_theta;
   // what comes back

@@ -69,7 +69,7 @@ template <class T, class Steps> struct Training {
     }
     if (job.best_theta && loss < job.best) {
       job.best = loss, job.best_epoch = job.epoch;
-      steps.parameters((T *)job.best_theta);
+      steps.outcome((T *)job.best_theta);
     }
     const double error = job.every_row ? job.worst_row : loss;
     job.batch = 0, job.epoch_updates = 0;

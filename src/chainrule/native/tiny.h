@@ -26,7 +26,7 @@ template <class T, i64 FIXED> struct Tiny {
   i64 count = 0;  // parameters, each layer's padded to whole vectors
   TinyLevel<T> *levels;
   T *input, *target, *share, *losses, *one, *zero;
-  T *w, *g, *slots[2] = {};
+  T *w, *g, *slots[2] = {}, *mean = nullptr;
   u32 *factors;  // of each parameter's derivative: where in the arena its input and its δ are
   bool held = false;  // an only batch is in the arena already
 
@@ -58,6 +58,7 @@ template <class T, i64 FIXED> struct Tiny {
     share = units(1), losses = units(1), one = units(1), zero = units(1);
     w = supply.take<T>(count), g = supply.take<T>(count);
     EACH(s, job.slots_used) slots[s] = supply.take<T>(count);
+    if (job.ema_decay > 0) mean = supply.take<T>(count);
     factors = supply.take<u32>(2 * count);
   }
   T *units(i64 n) { return supply.take<T>(n * rows()); }
@@ -74,6 +75,7 @@ template <class T, i64 FIXED> struct Tiny {
         w[v.start + i] = there ? ((const T *)job.theta)[from + i] : T(0);
         if (training) EACH(s, job.slots_used)
           slots[s][v.start + i] = there ? ((const T *)job.slots[s])[from + i] : T(0);
+        if (training && mean) mean[v.start + i] = there ? ((const T *)job.average)[from + i] : T(0);
         const i64 in = i / v.n_out, out = i % v.n_out;
         const T *x = in < v.n_in ? fed(l) + in * rows() : one;
         factors[2 * (v.start + i)] = place(there ? x : zero);
@@ -86,10 +88,11 @@ template <class T, i64 FIXED> struct Tiny {
 
   // Give them back.
   void end() const {
-    parameters((T *)job.theta);
+    spread(w, (T *)job.theta);
+    if (mean) outcome((T *)job.average);
     EACH(s, job.slots_used) spread(slots[s], (T *)job.slots[s]);
   }
-  void parameters(T *to) const { spread(w, to); }
+  void outcome(T *to) const { spread(mean ? mean : w, to); }  // the parameters that count
   void gradient_to(T *to) const { spread(g, to); }
   void spread(const T *from, T *to) const {
     EACH(l, job.n_layers) {
@@ -145,7 +148,10 @@ template <class T, i64 FIXED> struct Tiny {
       const T factor = T(clip_factor(job, sum));
       EACH(i, count) g[i] *= factor;
     }
+    EACH(l, job.n_layers)
+      let_decay(job, now, w + levels[l].start, levels[l].n_in * levels[l].n_out);
     take_step<T>(job, now, w, g, slots[0], slots[1], count);
+    average(job, now, mean, w, count);
   }
 
   // Say where the first number that is not finite arose.

@@ -35,6 +35,18 @@ static inline double clip_factor(const Job &job, double sum) {
   return factor < 1 ? factor : 1;
 }
 
+// Let n weights decay, before the optimizer's rule.
+template <class T> static void let_decay(const Job &job, const Moment &now, T *w, i64 n) {
+  const double rate = now.rate, decay = job.weight_decay;
+  if (decay > 0) EACH(i, n) w[i] = m::decayed<T>(w[i], rate, decay);
+}
+
+// Bring n parameters, whole vectors of them, into their moving average, after it.
+template <class T> static void average(const Job &job, const Moment &now, T *mean, const T *w, i64 n) {
+  const double t = double(now.t), decay = job.ema_decay;
+  if (decay > 0) lanewise<T>(n, [&](i64 i) { mean[i] = m::averaged<T>(mean[i], w[i], decay, t); });
+}
+
 template <class F, class T>
 static void take_step_by(const F &f, const Moment &now, T *w, const T *g, T *p, T *q, i64 n) {
   const double rate = now.rate, t = double(now.t);

@@ -17,7 +17,7 @@ constexpr i64 TILE_BYTES = 1 << 18; // bytes of a layer's rows that a tile may h
 template <class T> struct Level {
   i64 n_in, n_out, in, out;  // sizes, and the distances between rows of so many
   Panels<T> as, turned_as;   // how parameters lie, biases as the last row; and the transpose
-  T *w, *turned, *g, *slots[2];
+  T *w, *turned, *g, *slots[2], *mean;
   T *z, *a, *delta;  // blocks of rows
   T *fed, *mask;     // and where something drops out
   i64 first_tile;
@@ -62,6 +62,7 @@ template <class T> struct Wide {
       if (l > 0) v.turned = supply.take<T>(v.turned_as.size());
       if (job.keep_gradient) v.g = supply.take<T>(v.as.size());
       EACH(s, job.slots_used) v.slots[s] = supply.take<T>(v.as.size());
+      if (job.ema_decay > 0) v.mean = supply.take<T>(v.as.size());
       v.z = supply.take<T>(rows * v.out), v.a = supply.take<T>(rows * v.out);
       v.delta = supply.take<T>(rows * v.out);
       if (layer.dropout > 0 && fed)
@@ -89,6 +90,7 @@ template <class T> struct Wide {
       const Level<T> &v = levels[l];
       v.as.pack((const T *)job.theta + at, v.w);
       if (training) EACH(s, job.slots_used) v.as.pack((const T *)job.slots[s] + at, v.slots[s]);
+      if (training && v.mean) v.as.pack((const T *)job.average + at, v.mean);
       at += v.as.rows * v.as.columns;
     }
     team.each(tiles, [&](i64 i) { turn(tile_at(i)); });
@@ -96,7 +98,8 @@ template <class T> struct Wide {
 
   // Give them back.
   void end() const {
-    parameters((T *)job.theta);
+    spread(&Level<T>::w, (T *)job.theta);
+    if (job.ema_decay > 0) outcome((T *)job.average);
     i64 at = 0;
     EACH(l, job.n_layers) {
       const Level<T> &v = levels[l];
@@ -104,7 +107,8 @@ template <class T> struct Wide {
       at += v.as.rows * v.as.columns;
     }
   }
-  void parameters(T *to) const { spread(&Level<T>::w, to); }
+  // Write the parameters that count: their average, where there is one.
+  void outcome(T *to) const { spread(job.ema_decay > 0 ? &Level<T>::mean : &Level<T>::w, to); }
   void gradient_to(T *to) const { spread(&Level<T>::g, to); }
   void spread(T *Level<T>::*which, T *to) const {
     EACH(l, job.n_layers) {
@@ -337,10 +341,12 @@ template <class T> struct Wide {
     const Level<T> &v = levels[tile.l];
     const i64 at = place(tile), wide = width(tile), used = v.as.used(tile.p);
     T *w = v.w + at;
+    let_decay(job, now, w, tile.inputs * wide);
     take_step<T>(job, now, w, g, v.slots[0] + at, v.slots[1] ? v.slots[1] + at : nullptr,
                  tile.count * wide);
     if (used < wide)  // what pads stays zero, whatever the rule makes of a gradient of zero
       EACH(i, tile.count) for (i64 k = used; k < wide; k++) w[i * wide + k] = 0;
+    average(job, now, v.mean + at, w, tile.count * wide);
     turn(tile);
   }
 

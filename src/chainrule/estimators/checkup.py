@@ -1,0 +1,74 @@
+"""Checkup: what is wrong with a fitted estimator, its rows and its training, and what to type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from chainrule.diagnosis import Diagnosis, diagnose
+from chainrule.estimators.inputs import has_encoder
+from chainrule.estimators.monitoring import check_eval_set
+from chainrule.estimators.outputs import fitted_network
+from chainrule.estimators.plan import make_plan
+from chainrule.history import History
+
+
+def check_up(
+    estimator: Any, X: Any = None, y: Any = None, sample_weight: Any = None, eval_set: Any = None,
+    *, feature_names: Sequence[str] | None = None, speaks: str = "",
+) -> Diagnosis:  # fmt: skip
+    """Return the diagnosis of a fitted estimator, as its method `diagnose` describes it.
+
+    `feature_names` are those of X, and `speaks` the words of remedies, where the estimator's own do
+    not fit. Raises ValueError for X without y, and for what does not fit the estimator.
+    """
+    check_is_fitted(estimator, "coefs_")
+    if (X is None) != (y is None):
+        given, missing = ("X", "y") if y is None else ("y", "X")
+        raise ValueError(f"{given} is given without {missing}; expected both, or neither")
+    network = fitted_network(estimator)
+    parameters = estimator.get_params(deep=False)
+    loss = estimator._loss_and_output()[0]
+    seen, held_out, rows = (None, None, None), None, 200
+    if X is not None:
+        data = estimator._read(X, y, sample_weight, learn=False).data
+        seen, rows = (data.X, data.Y, data.weights), data.n
+    if eval_set is not None:
+        apart = estimator._read(*check_eval_set(eval_set), learn=False).data
+        held_out = apart.X, apart.Y
+    if parameters["batch_size"] != "auto":
+        rows = max(rows, parameters["batch_size"])  # those looked at may be fewer than in fit
+    plan = make_plan(parameters, loss, rows, len(network.layers), seed=0)
+    own = not isinstance(parameters["solver"], str)
+    return diagnose(
+        network, *seen[:2], loss=loss, history=_history(estimator), held_out=held_out,
+        optimizer=plan.optimizer, weights=seen[2], batch_size=plan.batch_size,
+        clip_norm=plan.clip_norm, feature_names=feature_names or _feature_names(estimator),
+        class_names=_class_names(estimator, network.sizes[-1]),
+        speaks=speaks or ("own_solver" if own else "estimator"),
+    )  # fmt: skip
+
+
+def _history(estimator: Any) -> History:
+    """Return what fit left of its epochs; none where the weights were set by hand."""
+    history = History(getattr(estimator, "history_", ()))
+    history.stop_reason = getattr(estimator, "stop_reason_", "")
+    history.best_epoch = getattr(estimator, "best_epoch_", None)
+    return history
+
+
+def _feature_names(estimator: Any) -> list[str] | None:
+    if has_encoder(estimator):
+        return [str(name) for name in estimator.encoder_.get_feature_names_out()]
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
+def _class_names(estimator: Any, outputs: int) -> list[str] | None:
+    """Return the classes in the order of the outputs; None for labels and numbers."""
+    classes = getattr(estimator, "classes_", np.array([])).tolist()
+    named = getattr(estimator, "_kind", "") == "classes" and len(classes) == max(2, outputs)
+    return list(map(str, classes)) if named else None
