@@ -5,10 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from chainrule.engine import ENGINES
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
+#: What each prints, among other things.
 PRINTS = {"half_adder.py": ["cost at first: 0.2", "passed", "of 100 starts arrive"]}
 
 
+@pytest.mark.skipif("native" not in ENGINES, reason="takes minutes without the native engine")
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))
 def test_example(name, monkeypatch, tmp_path, capsys):
     monkeypatch.chdir(tmp_path)

@@ -8,7 +8,7 @@
 Each is trained with its original settings and with ours. `CLASSICS` lists them; `run_classic` runs
 one, as `chainrule classics NAME` does.
 
->>> result = run_classic("half-adder", starts=5)
+>>> result = run_classic("half-adder", starts=1)
 >>> result.figure("cost_20000").published, result.holds
 (0.000562, True)
 """
