@@ -1,6 +1,7 @@
 """The command line on a user's own table, from `train` to `check`, as a user would run it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ import pytest
 from chainrule import cli
 from chainrule.demo import penguins
 
-COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "demo")
+COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "explain", "diagnose", "demo")
 
 
 @pytest.fixture
@@ -134,6 +135,38 @@ def _weights(path):
     from chainrule import load_model
 
     return [array.tobytes() for array in load_model(path)[-1].coefs_]
+
+
+def test_a_healthy_training_ends_calmly_and_a_sick_one_says_why(run, table, tmp_path):
+    """What is serious stands at the end of train; `diagnose` tells all of it."""
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "species"]
+    _, out, _ = run(*words)
+    assert "diagnosis" not in out
+    code, out, _ = run("diagnose", "birds.chainrule", "birds.csv")
+    assert code == 0
+    assert out.startswith("Diagnosis: healthy")
+    leaked = table.with_columns(grams=pl.col("body_mass_g") * 2)
+    leaked.write_csv(tmp_path / "leak.csv")
+    words = ["train", "leak.csv", "--target", "body_mass_g", "--epochs", "20"]
+    _, out, _ = run(*words)
+    end = out[out.index("diagnosis: ") :]
+    assert "see: chainrule diagnose leak.chainrule leak.csv" in end
+    assert "column 'grams'" in end
+    assert "→ Drop it" in end
+    _, out, _ = run(*words, "--json", "--force")
+    kinds = [each["kind"] for each in json.loads(out)["diagnosis"]["findings"]]
+    assert kinds[0] == "target_among_features"
+    code, out, _ = run("diagnose", "leak.chainrule", "leak.csv", "--json")
+    assert json.loads(out)["findings"][0]["kind"] == kinds[0]
+    assert json.loads(out)["rows"] == 342
+
+
+def test_the_command_line_is_told_its_own_options(run, table, tmp_path):
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "species", "--solver", "sgd", "--epochs", "30"]
+    _, out, _ = run(*words, "--learning-rate", "1e-6")
+    assert re.search(r"→ Try --learning-rate \S+", out)
 
 
 def test_demo_goes_the_whole_way(run, tmp_path):

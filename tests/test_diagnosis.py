@@ -589,6 +589,7 @@ def test_no_overfitting_where_both_go_down():
         ("interrupted after 3 epochs", "were kept"),
         ("the learning rate reached its lowest value on a plateau", "got anywhere"),
         ("the time limit of 3 s was reached", "used up"),
+        ("time_limit=3 seconds were over after 7 epochs", "used up"),
         ("L-BFGS: convergence: norm of projected gradient <= pgtol", "a minimum"),
         ("L-BFGS: convergence: relative reduction of f <= factr*epsmch", "cannot be lowered"),
         ("L-BFGS: stop: total no. of iterations reached limit", "it was given"),

@@ -169,6 +169,24 @@ def test_what_is_wrong_is_found_and_told_in_the_estimators_words(kind):
     assert SICK[kind][1] in finding.remedy
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_losses_that_jump_by_dropout_are_no_sign_of_a_rate(seed):
+    """A rate of next to nothing, and losses that jump by chance, wide of a constant answer."""
+    X, y = scaled(load_iris)
+    model = MLPClassifier(
+        (128, 64), "silu", solver="sgd", learning_rate_init=1e-6, dropout=0.4, batch_size=32,
+        max_iter=20, initializer=Uniform(-0.4, 0.4), random_state=seed,
+    )  # fmt: skip
+    found = trained(model, (X, y)).diagnose(X, y)
+    losses = np.array(model.loss_curve_)
+    assert np.median(np.abs(np.diff(losses))) > 0.02 * found.baseline
+    assert "rate_too_high" not in found.kinds
+    assert "rate_too_high" not in model.diagnose().kinds
+    assert found["update_size"].severity == "warning"
+    model.set_params(dropout=0.0)
+    assert "rate_too_high" in model.diagnose(X, y).kinds
+
+
 def test_classes_are_called_by_name():
     assert "class 'malignant' has 3 of 360 rows" in sick("rare_classes")["rare_classes"].sentence
 

@@ -182,6 +182,16 @@ def test_regressors_come_back(there_and_back, solver, loss, rate, outputs, seed,
     assert same(model.predict(X), again.predict(X))
 
 
+def test_an_average_under_way_comes_back(there_and_back):
+    """The network has the averaged parameters; those that move are the state's."""
+    X, y = np.random.default_rng(0).normal(size=(2, 30, 1))
+    model = fitted(MLPRegressor(hidden_layer_sizes=(3,)), X, y[:, 0], steps=2)
+    model._states[0]["raw"] = model._states[0]["theta"] + 0.5
+    again = there_and_back(model)
+    assert same(again._states[0]["raw"], model._states[0]["raw"])
+    assert same(again.coefs_, model.coefs_)
+
+
 @pytest.mark.parametrize("seed", [7, np.random.RandomState(7), None])
 def test_training_goes_on_as_if_never_saved(there_and_back, seed):
     rng = np.random.default_rng(0)
@@ -582,6 +592,7 @@ FORGED = [
     (put(["estimator", "fitted", "loss_curve_"], 5), "no list"),
     (put(["estimator", "fitted", "_states", 0, "slots"], [1.0]), "optimizer slots"),
     (put(["estimator", "fitted", "_states", 0, "t"], -1), "t=-1"),
+    (put(["estimator", "fitted", "_states", 0, "raw"], [1.0]), "optimizer slots or parameters"),
     (put(["estimator", "fitted", "_states", 0, "slots"], 3), "optimizer slots"),
     (put(["estimator", "fitted", "_states"], []), "0 states"),
     (put(["estimator", "fitted", "_states"], [[]]), "whose entries are not"),

@@ -17,7 +17,7 @@ import family
 import guarded
 from chainrule.engine import ENGINES, native
 from chainrule.native import Library, find
-from chainrule.native.compile import LIBRARY, link
+from chainrule.native.compile import INSTRUCTION_SETS, LIBRARY, link, processor
 
 HERE = Path(__file__).parent
 pytestmark = [
@@ -100,15 +100,23 @@ def record(tmp_path, monkeypatch):
     return of
 
 
+@pytest.fixture
+def oldest_set(monkeypatch):
+    """Have kernels compiled for one instruction set alone, and return its name."""
+    kind = processor()
+    monkeypatch.setitem(INSTRUCTION_SETS, kind, INSTRUCTION_SETS[kind][:1])
+    return INSTRUCTION_SETS[kind][0][0]
+
+
 @pytest.mark.slow
-def test_no_race_among_helpers_and_callers(tmp_path, record, monkeypatch):
+def test_no_race_among_helpers_and_callers(tmp_path, record, monkeypatch, oldest_set):
     """Two calls at once, each of up to four threads: all as ThreadSanitizer saw it, in order."""
     pytest.importorskip("ziglang", reason="ziglang compiles ThreadSanitizer")
     monkeypatch.setenv("ZIG_GLOBAL_CACHE_DIR", str(Path.home() / ".cache" / "zig"))  # its runtime
     program = tmp_path / "replay"
     flags = ["-O1", "-g", "-fsanitize=thread"]
     link(program, flags, flags, more=[HERE / "native" / "replay.cpp"])
-    calls = record(range(12), None)
+    calls = record(range(12), oldest_set)
     for callers in (1, 2, 5):
         done = run(program, calls, callers, TSAN_OPTIONS="halt_on_error=1")
         assert done.returncode == 0, done.stderr[-3000:]
@@ -116,12 +124,12 @@ def test_no_race_among_helpers_and_callers(tmp_path, record, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("valgrind") is None, reason="no valgrind; guard pages stand in")
-def test_valgrind_sees_no_wrong_access(tmp_path, record):
+def test_valgrind_sees_no_wrong_access(tmp_path, record, oldest_set):
     pytest.importorskip("ziglang", reason="ziglang compiles the program")
     program = tmp_path / "replay"
     flags = ["-O1", "-g", "-fno-sanitize=undefined"]
     link(program, [*flags, "-nostdlib++"], flags, more=[HERE / "native" / "replay.cpp"])
-    calls = record(range(12), "base")
+    calls = record(range(12), oldest_set)
     done = run("valgrind", "--error-exitcode=9", "-q", program, calls, 2)
     assert done.returncode == 0, done.stderr[-3000:]
 

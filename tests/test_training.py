@@ -150,7 +150,7 @@ def test_dropout_masks_what_hidden_layers_feed(engine):
     assert free.W[1] - net.W[1] == pytest.approx(A1.T @ delta, rel=1e-9, abs=1e-13)
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     pauses=st.lists(st.integers(1, 3), min_size=1, max_size=4),
     dropout=st.sampled_from([(), (0.0, 0.3)]),

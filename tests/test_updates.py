@@ -1,5 +1,7 @@
 """Updates: decay apart from the gradient, gradients over several batches, averaged parameters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -291,7 +293,7 @@ def test_a_state_that_goes_on_is_a_training_that_never_stopped(engine):
     assert state.raw.tobytes() != again.theta.tobytes()
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(pauses=st.lists(st.integers(1, 3), min_size=1, max_size=4))
 @pytest.mark.parametrize("name", sorted(ENGINES))
 @pytest.mark.parametrize("sizes", SIZES[:2])
@@ -308,6 +310,56 @@ def test_slices_of_no_time_change_no_bit(name, sizes, pauses):
     assert nets[0].theta.tobytes() == nets[1].theta.tobytes()
     assert states[0].raw.tobytes() == states[1].raw.tobytes()
     assert np.delete(records, SECONDS, 1).tolist() == np.delete(sliced, SECONDS, 1).tolist()
+
+
+@pytest.mark.parametrize("sizes", SIZES)
+def test_engines_take_over_from_each_other_in_the_middle_of_an_epoch(sizes):
+    """Slot by slot, mean by mean, as one of them alone."""
+    data, plan = Data(*table(11)), plan_of()
+    alone, shared = start(sizes), start(sizes)
+    states = [State.start(plan, net) for net in (alone, shared)]
+    ENGINES["reference"](plan, alone, data, None).advance(states[0], 9, 60.0)
+    within = 0
+    for turn in range(10**3):
+        if states[1].epoch == 9:
+            break
+        name = sorted(ENGINES)[turn % len(ENGINES)]
+        ENGINES[name](plan, shared, data, None).advance(states[1], 1, 0.0)
+        within += states[1].batch > 0
+    assert within >= 9
+    assert states[1].t == states[0].t == 9 * 3
+    assert shared.theta == pytest.approx(alone.theta, rel=1e-12, abs=1e-13)
+    assert states[1].raw == pytest.approx(states[0].raw, rel=1e-12, abs=1e-13)
+    for slot, other in zip(states[1].slots, states[0].slots, strict=True):
+        assert slot == pytest.approx(other, rel=1e-12, abs=1e-13)
+
+
+def test_averaging_begins_and_ends_between_two_trainings(engine):
+    """What moves is the same all along; while nothing is averaged, the network has it."""
+    data, averages = Data(*table(11)), plan_of()
+    plain, nets = replace(averages, ema_decay=None), [start(), start()]
+    states = [State.start(plain, net) for net in nets]
+    for epoch, plan in enumerate([plain, averages, averages, plain], start=1):
+        for net, state, own in zip(nets, states, (plan, plain), strict=True):
+            Loop(own, net, data, None, None, History(), last_epoch=epoch).run(engine, state=state)
+        moving = nets[0].theta if states[0].raw is None else states[0].raw
+        assert (states[0].raw is not None) == (plan is averages)
+        assert (moving == nets[1].theta).all()
+        assert (nets[0].theta == nets[1].theta).all() == (plan is plain)
+
+
+def test_a_training_that_fails_leaves_the_state_before_as_it_was(engine):
+    """What moves is copied, as an estimator's last state must stay what it was."""
+    data, net = Data(*table(11)), start()
+    state = State.start(plan_of(), net)
+    Loop(plan_of(), net, data, None, None, History(), last_epoch=2).run(engine, state=state)
+    kept, before = state.raw, state.raw.copy()
+    loop = Loop(
+        replace(plan_of(), optimizer=Adam(1e300)), net, data, None, None, History(), last_epoch=5
+    )
+    with pytest.raises(Diverged):
+        loop.run(engine, state=replace(state, slots=[s.copy() for s in state.slots]))
+    assert (kept == before).all()
 
 
 @pytest.mark.parametrize("sizes", SIZES)

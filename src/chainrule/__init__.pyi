@@ -26,7 +26,10 @@ from .diagnosis import Finding as Finding
 from .diagnosis import diagnose as diagnose
 from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
+from .explanation import Explanation as Explanation
+from .explanation import explain as explain
 from .gradcheck import check_gradients as check_gradients
+from .gradcheck import check_parameter as check_parameter
 from .hidden import hidden_activations as hidden_activations
 from .history import History as History
 from .initializers import INITIALIZERS as INITIALIZERS

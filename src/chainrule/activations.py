@@ -15,6 +15,7 @@ array([0., 0., 3.])
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -29,6 +30,8 @@ class Activation:
 
     kinks: ClassVar[tuple[float, ...]] = ()  #: where σ′ jumps: a numerical derivative fails there
     initializer: ClassVar[str] = "glorot_uniform"  #: first weights that suit this activation
+    #: How a textbook writes what a method computes, where that is written otherwise to stay exact.
+    textbook: ClassVar[Mapping[str, str]] = {}
 
     @property
     def name(self) -> str:
@@ -65,6 +68,8 @@ class Identity(Activation):
 @dataclass(frozen=True)
 class Sigmoid(Activation):
     """σ(z) = 1 / (1 + e^−z), σ′ = a (1 − a)."""
+
+    textbook: ClassVar[Mapping[str, str]] = {"value": "1 / (1 + exp(-z))"}
 
     def value(self, z: Array) -> Array:
         e = exp(-abs(z))  # never overflows; the numerator is 1 right of zero and e left of it
@@ -152,6 +157,7 @@ class Softplus(Activation):
     """σ(z) = log(1 + e^z), σ′ = sigmoid(z) (Dugas et al. 2001)."""
 
     initializer: ClassVar[str] = "he_uniform"
+    textbook: ClassVar[Mapping[str, str]] = {"value": "log(1 + exp(z))"}
 
     def value(self, z: Array) -> Array:
         return maximum(z, 0) + log1p(exp(-abs(z)))
@@ -233,6 +239,8 @@ class Softmax(Activation):
 
     Its units depend on each other, so σ′ is a matrix, diag(a) − a·aᵀ, and `pullback` applies it.
     """
+
+    textbook: ClassVar[Mapping[str, str]] = {"value": "exp(z) / exp(z).sum(axis=1)"}
 
     def value(self, z: Array) -> Array:
         e = exp(z - z.max(axis=1, keepdims=True))

@@ -86,6 +86,31 @@ class GradientReport:
         return "\n".join([*lines, verdict])
 
 
+@dataclass(frozen=True)
+class Difference:
+    """A central difference: step h, the costs at h, −h, 2h and −2h, the slope, its rounding."""
+
+    step: float
+    costs: tuple[float, ...]
+    slope: float
+    rounding: float
+
+
+@dataclass(frozen=True)
+class ParameterCheck:
+    """One derivative beside its difference; None where kinks lie too close to measure it."""
+
+    derivative: float
+    difference: Difference | None
+    error: float | None  #: relative
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the derivative could be measured, and agrees."""
+        return self.error is not None and self.error < self.tolerance
+
+
 def check_gradients(
     network: Network,
     X: Any,
@@ -145,56 +170,114 @@ def check_gradients(
         raise ValueError(f"tolerance={tolerance!r} must be a number > 0, such as {TOLERANCE:g}")
     if not is_whole(seed):
         raise ValueError(f"seed={seed!r} must be a whole number >= 0")
-    net = network.copy("float64")
-    loss = get_loss(loss)
-    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
-        trace = net.forward(X)
-        grads = net.backward(trace, Y, loss, weights=weights, penalty=penalty)
-    if directions is None and net.theta.size > max_parameters:
+    cost = _Cost.of(network, X, Y, get_loss(loss), weights, penalty)
+    if directions is None and cost.net.theta.size > max_parameters:
         directions = 20
-
-    targets, share, n = net.check_targets(trace, Y, loss, weights)
-    with np.errstate(all="ignore"):
-        cost = total_cost(net.layers, trace, targets, loss, share, penalty, n)
-    if not (np.isfinite(grads.flat).all() and np.isfinite(cost)):
-        raise ValueError(
-            "the network's cost or gradients on these rows are not finite; take rows of smaller"
-            " numbers, or a network that has not diverged"
-        )
-
-    def measure() -> tuple[float, Array]:
-        point = propagate(net.layers, trace.A[0])
-        cost = total_cost(net.layers, point, targets, loss, share, penalty, n)
-        return cost, _sides(net, point, targets, loss, penalty)
-
     rng = np.random.default_rng(seed)
     layers = [
-        _check_layer(net, grads, l, _reach(trace, l), directions, rng, measure, tolerance)
-        for l in range(len(net.layers))
+        _check_layer(cost, l, directions, rng, tolerance) for l in range(len(cost.net.layers))
     ]
     return GradientReport(layers, tolerance, directions)
 
 
+def check_parameter(
+    network: Network,
+    X: Any,
+    Y: Any,
+    layer: int,
+    index: tuple[int, int] | int,
+    *,
+    loss: str | Loss = "squared_error",
+    weights: Any = None,
+    penalty: Penalty = NO_PENALTY,
+    tolerance: float = TOLERANCE,
+) -> ParameterCheck:
+    """Compare the derivative of one weight, or bias, with a central difference, in float64.
+
+    Parameters
+    ----------
+    layer : int
+        Counted from 0, as in `network.W`.
+    index : (int, int) or int
+        Of the weight in `network.W[layer]`, or of the bias in `network.b[layer]`.
+    network, X, Y, loss, weights, penalty, tolerance
+        As in `check_gradients`, which also says what the error is relative to, and what is raised.
+
+    Examples
+    --------
+    >>> from chainrule import Network
+    >>> net = Network([2, 3, 1], "tanh", seed=1)
+    >>> check_parameter(net, [[0.1, 0.2]], [[1.0]], layer=0, index=(1, 2)).passed
+    True
+    """
+    cost = _Cost.of(network, X, Y, get_loss(loss), weights, penalty)
+    W, b = np.zeros_like(cost.net.W[layer]), np.zeros_like(cost.net.b[layer])
+    grads = cost.grads
+    if isinstance(index, tuple):
+        W[index], slope = 1.0, float(grads.dW[layer][index])
+    else:
+        b[index], slope = 1.0, float(grads.db[layer][index])
+    differences = _differences(cost, layer, (W, b))
+    found = _compare(slope, differences, tolerance)
+    if found is None:
+        return ParameterCheck(slope, None, None, tolerance)
+    return ParameterCheck(slope, found[1], found[0], tolerance)
+
+
+@dataclass(frozen=True)
+class _Cost:
+    """The cost as a function of a network's parameters, and its derivatives where they are."""
+
+    net: Network
+    trace: Trace
+    grads: Gradients
+    Y: Array
+    share: Array
+    n: float
+    loss: Loss
+    penalty: Penalty
+
+    @classmethod
+    def of(
+        cls, network: Network, X: Any, Y: Any, loss: Loss, weights: Any, penalty: Penalty
+    ) -> _Cost:
+        """Return the cost of a float64 copy; raise ValueError where it is not finite."""
+        net = network.copy("float64")
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
+            trace = net.forward(X)
+            grads = net.backward(trace, Y, loss, weights=weights, penalty=penalty)
+        targets, share, n = net.check_targets(trace, Y, loss, weights)
+        new = cls(net, trace, grads, targets, share, n, loss, penalty)
+        with np.errstate(all="ignore"):
+            here = total_cost(net.layers, trace, targets, loss, share, penalty, n)
+        if not (np.isfinite(grads.flat).all() and np.isfinite(here)):
+            raise ValueError(
+                "the network's cost or gradients on these rows are not finite; take rows of smaller"
+                " numbers, or a network that has not diverged"
+            )
+        return new
+
+    def measure(self) -> tuple[float, Array]:
+        """Return the cost, and on which side of every kink it lies."""
+        net = self.net
+        point = propagate(net.layers, self.trace.A[0])
+        cost = total_cost(net.layers, point, self.Y, self.loss, self.share, self.penalty, self.n)
+        return cost, _sides(net, point, self.Y, self.loss, self.penalty)
+
+
 def _check_layer(
-    net: Network,
-    grads: Gradients,
-    l: int,
-    reach: float,
-    directions: int | None,
-    rng: np.random.Generator,
-    measure: Callable[[], tuple[float, Array]],
-    tolerance: float,
+    cost: _Cost, l: int, directions: int | None, rng: np.random.Generator, tolerance: float
 ) -> LayerCheck:
-    checked, kinks, largest = 0, 0, 0.0
-    for direction in _directions(net.layers[l], directions, rng):
+    checked, kinks, largest, grads = 0, 0, 0.0, cost.grads
+    layer = cost.net.layers[l]
+    for direction in _directions(layer, directions, rng):
         slope = float((grads.dW[l] * direction[0]).sum() + grads.db[l] @ direction[1])
-        differences = _differences(net.layers[l], direction, reach, measure)
-        error = _relative_error(slope, differences, tolerance)
-        if error is None:
+        found = _compare(slope, _differences(cost, l, direction), tolerance)
+        if found is None:
             kinks += 1
         else:
-            checked, largest = checked + 1, max(largest, error)
-    return LayerCheck(l + 1, net.layers[l].W.shape, checked, kinks, largest)
+            checked, largest = checked + 1, max(largest, found[0])
+    return LayerCheck(l + 1, layer.W.shape, checked, kinks, largest)
 
 
 def _directions(
@@ -210,37 +293,36 @@ def _directions(
         yield flat[: layer.W.size].reshape(layer.W.shape), flat[layer.W.size :]
 
 
-def _relative_error(
-    slope: float, differences: Iterable[tuple[float, float]], tolerance: float
-) -> float | None:
-    """Return the relative error of `slope`, or None when no difference can be trusted."""
+def _compare(
+    slope: float, differences: Iterable[Difference], tolerance: float
+) -> tuple[float, Difference] | None:
+    """Return the relative error of `slope`, and the difference that tells it; None when no
+    difference can be trusted.
+    """
     error, before = 0.0, None
-    for numeric, rounding in differences:
-        if before is not None and abs(numeric - before) < 0.5 * abs(slope - before):
-            return error  # the step before was small enough already
-        scale = max(abs(slope), abs(numeric), rounding / tolerance, 1e-300)
-        error, before = abs(slope - numeric) / scale, numeric
+    for each in differences:
+        if before is not None and abs(each.slope - before.slope) < 0.5 * abs(slope - before.slope):
+            return error, before  # the step before was small enough already
+        scale = max(abs(slope), abs(each.slope), each.rounding / tolerance, 1e-300)
+        error, before = abs(slope - each.slope) / scale, each
         if error < tolerance:
-            return error
+            return error, each
     return None
 
 
-def _differences(
-    layer: Dense,
-    direction: tuple[Array, Array],
-    reach: float,
-    measure: Callable[[], tuple[float, Array]],
-) -> Iterator[tuple[float, float]]:
-    """Yield the cost's slope along `direction` and its rounding error, by ever smaller steps
-    across which there is no kink.
+def _differences(cost: _Cost, l: int, direction: tuple[Array, Array]) -> Iterator[Difference]:
+    """Yield differences along `direction` in layer l, by ever smaller steps across which there is
+    no kink.
     """
+    layer, reach = cost.net.layers[l], _reach(cost.trace, l)
     for step in STEPS:
         h = step / reach
-        points = [_measure_at(layer, direction, k * h, measure) for k in (1, -1, 2, -2)]
+        points = [_measure_at(layer, direction, k * h, cost.measure) for k in (1, -1, 2, -2)]
         costs = [cost for cost, _ in points]
         if all(np.array_equal(side, points[0][1]) for _, side in points):
             slope = (8 * (costs[0] - costs[1]) - (costs[2] - costs[3])) / (12 * h)
-            yield slope, 8 * np.finfo(float).eps * max(map(abs, costs)) / h
+            rounding = 8 * np.finfo(float).eps * max(map(abs, costs)) / h
+            yield Difference(h, tuple(costs), slope, rounding)
 
 
 def _measure_at(

@@ -73,6 +73,7 @@ class Loop:
         )
         history.engine, history.stop_reason = self.engine.name, ""
         self.state = state or State.start(plan, network)
+        self.state.average_as(plan, network)
         first_theta = network.theta.copy()
         if self._best_by_loss():
             self.state.best_theta = first_theta.copy()

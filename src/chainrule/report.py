@@ -97,4 +97,5 @@ def summary(model: TableModel) -> dict[str, Any]:
         "scores": model.scores,
         "baseline": model.baseline,
         "notes": model.notes,
+        "diagnosis": None if model.diagnosis is None else model.diagnosis.to_dict(),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, demo, classics.
+"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, demo, classics.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -19,6 +19,8 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import options
+from chainrule.cli.classic import classics
+from chainrule.cli.explaining import explain
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -79,6 +81,7 @@ def _train(
 ) -> None:
     from chainrule import tabular
     from chainrule.callbacks import ProgressBar
+    from chainrule.cli.progress import brief
     from chainrule.facts import to_json
     from chainrule.report import summary, write_report
     from chainrule.tables import read_table
@@ -103,6 +106,8 @@ def _train(
     model.save(output, force=force)
     files = write_report(model, report, force=force, extra={"model": str(output)})
     say(f"model: {output}   report: {report}{os.sep} ({', '.join(f.name for f in files)})")
+    for line in brief(model.diagnosis, f"chainrule diagnose {output} {table}"):
+        say(line)
     if as_json:
         print(to_json(facts | {"model": str(output), "report": str(report)}))
     if model.interrupted:
@@ -196,6 +201,25 @@ def check(
         raise typer.Exit(1)
 
 
+app.command()(explain)
+app.command()(classics)
+
+
+@app.command()
+def diagnose(model: options.Model, table: options.Table, as_json: options.Json = False) -> None:
+    """Tell why a model does not learn, and what to try."""
+    from chainrule import tabular
+    from chainrule.cli.progress import tell_diagnosis
+    from chainrule.facts import to_json
+    from chainrule.tables import read_table
+
+    result = tabular.diagnose_table(tabular.TableModel.load(model), read_table(table))
+    if as_json:
+        print(to_json(result.to_dict()))
+    else:
+        tell_diagnosis(result)
+
+
 @app.command()
 def demo(
     folder: Annotated[Path, typer.Option(help="Where models and pictures go.")] = Path(
@@ -206,39 +230,8 @@ def demo(
     """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
 
-    _check_folder(folder, "--folder", force)
+    options.check_folder(folder, "--folder", force)
     run_demo(folder)
-
-
-@app.command()
-def classics(
-    name: options.Classic = None,
-    out: options.Pictures = Path("chainrule-classics"),
-    engine: options.Engine = DEFAULT.engine,
-    as_json: options.Json = False,
-    force: options.Force = False,
-) -> None:
-    """Run a classic system beside what it published."""
-    from chainrule.classics import CLASSICS, run_classic
-    from chainrule.cli.tables import tell_classics, tell_result
-    from chainrule.facts import to_json
-
-    if name is None:
-        if as_json:
-            print(to_json({name: classic.title for name, classic in CLASSICS.items()}))
-        else:
-            tell_classics()
-        return
-    folder = out / name
-    _check_folder(folder, "--out", force)
-    result = run_classic(name, engine=engine)
-    pictures = result.draw(folder, force=force)
-    if as_json:
-        print(to_json(result.facts(pictures)))
-        return
-    tell_result(result)
-    drawn = ", ".join(path.name for path in pictures)
-    print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
 
 
 @app.callback(invoke_without_command=True)
@@ -293,18 +286,8 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
             f"folder {output.parent} does not exist; create it or write elsewhere"
         )
     refuse_overwrite(output, force)
-    _check_folder(report, "--report", force)
+    options.check_folder(report, "--report", force)
     refuse_unwritable(output.parent)
-
-
-def _check_folder(folder: Path, option: str, force: bool) -> None:
-    """Refuse a folder that is a file, or that holds something, unless `force`."""
-    from chainrule.files import refuse_overwrite
-
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another folder: {option} DIR")
-    if folder.is_dir() and any(folder.iterdir()):
-        refuse_overwrite(folder, force)
 
 
 def _refuse_same(table: str, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""Progress: what a person sees of a model file."""
+"""Progress: what a person sees of a model file, and of a diagnosis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from chainrule.diagnosis import Diagnosis
+
+MOST = 3  # findings that a training ends with; causes stand first
 
 
 def tell_header(header: dict[str, Any]) -> None:
@@ -18,6 +22,21 @@ def tell_header(header: dict[str, Any]) -> None:
         if value not in (None, [], {}):
             table.add_row(str(key).replace("_", " "), escape(_in_a_line(value)))
     Console(soft_wrap=True).print(table)
+
+
+def tell_diagnosis(diagnosis: Diagnosis) -> None:
+    """Print a diagnosis, in colours where there is a terminal."""
+    Console(soft_wrap=True, highlight=False).print(diagnosis)
+
+
+def brief(diagnosis: Diagnosis | None, command: str) -> list[str]:
+    """Return what is serious in a diagnosis, a line or two each; `command` shows all of it."""
+    if diagnosis is None or diagnosis.healthy:
+        return []
+    lines = [f"diagnosis: {diagnosis.headline}; see: {command}"]
+    for finding in diagnosis.warnings[:MOST]:
+        lines += [f"  {finding.sentence}", f"    → {finding.remedy}"]
+    return lines
 
 
 def _in_a_line(value: Any) -> str:

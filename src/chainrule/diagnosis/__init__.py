@@ -88,6 +88,7 @@ def diagnose(
     weights: Any = None,
     batch_size: int | None = None,
     clip_norm: float | None = None,
+    dropout: Any = 0.0,
     feature_names: Sequence[str] | None = None,
     class_names: Sequence[Any] | None = None,
     speaks: str = "train",
@@ -113,8 +114,8 @@ def diagnose(
         As `train` returned it; without it nothing is said of how the training went.
     held_out : (X, Y), optional
         Rows that were not learnt from, to see overfitting.
-    optimizer, batch_size, clip_norm : optional
-        As in `train`, to see the size of updates.
+    optimizer, batch_size, clip_norm, dropout : optional
+        As in `train`: to see the size of updates, and that a loss jumps by chance.
     weights : array-like (n,), optional
         Sample weights. Rows of weight 0 are left out.
     feature_names, class_names : sequence, optional
@@ -159,7 +160,8 @@ def diagnose(
         network.copy("float64"), *taken, all_Y, loss, history or History(),
         held_out=_held_out(network, held_out, loss, most_rows, seed),
         optimizer=None if optimizer is None else get_optimizer(optimizer),
-        batch_size=batch_size, clip_norm=clip_norm, speaks=speaks, seed=seed,
+        batch_size=batch_size, clip_norm=clip_norm, dropout=bool(np.any(dropout)),
+        speaks=speaks, seed=seed,
         feature_names=_names(feature_names, network.sizes[0], "feature_names"),
         class_names=_names(class_names, max(2, network.sizes[-1]), "class_names"),
     )  # fmt: skip

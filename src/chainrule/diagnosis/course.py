@@ -38,18 +38,20 @@ def rate_too_high(e: Evidence) -> Iterator[Finding]:
     if "diverged" in e.history.stop_reason:
         seen = e.history.stop_reason.partition(". Try ")[0]
     elif len(losses) >= FEWEST_EPOCHS:
-        low, last, changes = float(losses.min()), float(losses[-1]), np.diff(losses)
+        low, changes = float(losses.min()), np.diff(losses)
+        last = float(np.median(losses[-LAST:]) if e.dropout else losses[-1])
         late = changes[len(changes) // 2 :]
+        thrown = losses[0] > OVERSHOT * e.baseline and not e.dropout
         jump, ups = float(np.median(np.abs(late))), float((late > 0).mean())
         if last > ROSE_TIMES * low and last - low > ROSE * e.unit:
             at = int(losses.argmin()) + 1
             seen = f"the loss rose from {low:.4g} in epoch {at} to {last:.4g} in the last"
-        elif jump > JUMP * e.unit and ups > OFTEN:
+        elif jump > JUMP * e.unit and ups > OFTEN and not e.dropout:
             seen = (
                 f"from one epoch to the next the loss jumps by {jump:.2g}, {share(jump / e.unit)}"
                 f" of what a constant answer has, and in {share(ups)} of the epochs upwards"
             )
-        elif losses[0] > OVERSHOT * e.baseline and e.skill < HALF and not falls(losses):
+        elif thrown and e.skill < HALF and not falls(losses):
             seen = (
                 f"the first epoch's loss was {losses[0]:.4g}, {times(losses[0] / e.unit)} times"
                 " that of a constant answer, and it has not recovered"

@@ -39,7 +39,7 @@ ENDINGS = (
         r"lowest value on a plateau",
         "Neither the loss nor a lower learning rate got anywhere any more.",
     ),
-    Ending(r"\btime\b", "The time it was given was used up.", early=True),
+    Ending(r"\btime(_limit)?\b", "The time it was given was used up.", early=True),
     Ending(
         r"L-BFGS: convergence: norm|L-BFGS: .*pgtol",
         "There the gradient is as good as zero: a minimum.",

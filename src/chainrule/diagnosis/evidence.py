@@ -50,6 +50,7 @@ class Evidence:
     optimizer: Any = None  # an Optimizer, LBFGS, or None where unknown
     batch_size: int | None = None
     clip_norm: float | None = None
+    dropout: bool = False  # the training's losses have chance in them
     feature_names: list[str] | None = None
     class_names: list[str] | None = None
     speaks: str = "train"

@@ -63,7 +63,7 @@ OF_COMMANDS = (
         "optimizer": "--solver {value}",
         "patience": "--validation 0.2, --patience {value}",
         "rate": "--learning-rate {value:.2g}",
-        "scale_X": "the column as it is in the table: outliers, units, typing errors",
+        "scale_X": "a table without outliers and typing errors",
         "schedule": "--schedule {value}",
         "units": "a larger --hidden",
     }

@@ -120,11 +120,21 @@ class State:
                 slot = aligned_zeros(network.theta.size, network.dtype)
                 slot[:] = plan.optimizer.first_slot(name)
                 slots.append(slot)
-        raw = None
-        if plan.ema_decay is not None:
-            raw = aligned_zeros(network.theta.size, network.dtype)
-            raw[:] = network.theta
-        return cls(slots, norm_squares=[0.0] * len(network.layers), raw=raw)
+        state = cls(slots, norm_squares=[0.0] * len(network.layers))
+        state.average_as(plan, network)
+        return state
+
+    def average_as(self, plan: Plan, network: Network) -> None:
+        """Begin to average, go on, or leave off, as the plan asks; what moved goes on moving.
+
+        `raw` is then a vector of this state's own, so that a training that fails spoils no other.
+        """
+        moving = network.theta if self.raw is None else self.raw
+        if plan.ema_decay is None:
+            network.theta[:], self.raw = moving, None
+        else:
+            self.raw = aligned_zeros(moving.size, network.dtype)
+            self.raw[:] = moving
 
 
 @dataclass(frozen=True)

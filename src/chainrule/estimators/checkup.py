@@ -46,7 +46,8 @@ def check_up(
     return diagnose(
         network, *seen[:2], loss=loss, history=_history(estimator), held_out=held_out,
         optimizer=plan.optimizer, weights=seen[2], batch_size=plan.batch_size,
-        clip_norm=plan.clip_norm, feature_names=feature_names or _feature_names(estimator),
+        clip_norm=plan.clip_norm, dropout=plan.dropout,
+        feature_names=feature_names or _feature_names(estimator),
         class_names=_class_names(estimator, network.sizes[-1]),
         speaks=speaks or ("own_solver" if own else "estimator"),
     )  # fmt: skip

@@ -280,8 +280,9 @@ def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
             _refuse("a state of training whose entries are not those of this version")
         slots = state["slots"] if isinstance(state["slots"], list) else [None]
         vectors = [*slots, state["theta"]]
+        vectors += [state[name] for name in ("raw", "best_theta") if state[name] is not None]
         if any(np.shape(each) != shape or each.dtype != network.dtype for each in vectors):
-            _refuse(f"optimizer slots that are not {network.dtype} of shape {shape}")
+            _refuse(f"optimizer slots or parameters that are not {network.dtype} of shape {shape}")
         for counter in ("t", "epoch"):
             if type(state[counter]) is not int or state[counter] < 0:
                 _refuse(f"a state of training with {counter}={state[counter]!r}")

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from chainrule.callbacks import Callback
+from chainrule.diagnosis import Diagnosis
 from chainrule.estimators import MLPClassifier, MLPRegressor
+from chainrule.estimators.checkup import check_up
 from chainrule.estimators.outputs import fitted_network
 from chainrule.gradcheck import GradientReport, check_gradients
 from chainrule.model_file import load_model, read_header, save_model
@@ -55,6 +57,7 @@ class TableModel:
     interrupted: bool = False  # by Ctrl-C; the best weights until then are kept
     truth: Any = None  # of the validation rows, and what was predicted for them:
     predicted: Any = None
+    diagnosis: Diagnosis | None = None  # of the training, where it was just done
 
     @property
     def encoder(self) -> Any:
@@ -124,12 +127,12 @@ def train_table(
     train, held = split_rows(y, task, target, settings.validation, settings.seed)
     encoder = fit_on_rows(TableEncoder(), X, train)
     held_out = (encoder.transform(X[held]), y[held]) if len(held) else None
-    fitted = []
+    features, fitted = encoder.transform(X[train]), []
     for dropout in _dropouts(settings):
         network = _estimator(task, settings, dropout, len(train), callbacks)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what they say is in stop_reason_, told to the user
-            network.fit(encoder.transform(X[train]), y[train], eval_set=held_out)
+            network.fit(features, y[train], eval_set=held_out)
         fitted.append(network.set_params(callbacks=None))
         if network.stop_reason_.startswith("interrupted"):
             break
@@ -145,6 +148,7 @@ def train_table(
     model.interrupted = fitted[-1].stop_reason_.startswith("interrupted")
     if held_out is not None:
         _measure(model, held_out[0], y[held], y[train])
+    model.diagnosis = _diagnosis(model, features, y[train], held_out)
     return model
 
 
@@ -191,6 +195,20 @@ KIND_WORDS = {
     "number": "numbers", "category": "categories", "flag": "true/false", "time": "dates",
     "duration": "durations",
 }  # fmt: skip
+
+
+def diagnose_table(model: TableModel, frame: pl.DataFrame) -> Diagnosis:
+    """Tell what is wrong with a model on rows with known answers, best those it was trained on."""
+    frame, _ = rows_with_target(frame, model.target)
+    y = known_target(frame, model.target, model.task, model.classes)
+    return _diagnosis(model, model.encoder.transform(frame.drop(model.target)), y)
+
+
+def _diagnosis(
+    model: TableModel, X: Any, y: NDArray[Any], held_out: tuple[Any, Any] | None = None
+) -> Diagnosis:
+    names = list(map(str, model.encoder.get_feature_names_out()))
+    return check_up(model.network, X, y, eval_set=held_out, feature_names=names, speaks="command")
 
 
 def _tell_kinds(encoder: TableEncoder) -> list[str]:

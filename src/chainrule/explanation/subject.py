@@ -1,0 +1,160 @@
+"""Subject: what is explained, a network with rows, targets and a cost, of the user's own model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.data import as_matrix
+from chainrule.losses import Loss, get_loss
+from chainrule.network import NO_PENALTY, Gradients, Network, Trace
+from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
+from chainrule.penalties import Penalty
+
+
+@dataclass
+class Subject:
+    """A float64 network, rows with targets, the cost and the optimizer; and both passes done."""
+
+    network: Network
+    X: Array
+    Y: Array
+    loss: Loss
+    weights: Array | None
+    penalty: Penalty
+    optimizer: Optimizer | LBFGS
+    clip_norm: float | None = None
+    features: Sequence[str] = ()
+    outputs: Sequence[str] = ()
+    rows: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
+    trace: Trace = field(init=False)
+    grads: Gradients = field(init=False)
+    share: Array = field(init=False)  # (n, 1), each row's part of the weight
+    total: float = field(init=False)  # of the weights
+    cost: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        net = self.network
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in one line
+            self.trace = net.forward(self.X)
+            self.X = self.trace.A[0]
+            how: dict[str, Any] = {"weights": self.weights, "penalty": self.penalty}
+            self.grads = net.backward(self.trace, self.Y, self.loss, **how)
+            self.cost = net.cost(self.X, self.Y, self.loss, **how)
+        self.Y, self.share, self.total = net.check_targets(
+            self.trace, self.Y, self.loss, self.weights
+        )
+        if not (np.isfinite(self.grads.flat).all() and np.isfinite(self.cost)):
+            raise ValueError(
+                "the network's cost or gradients on these rows are not finite; take rows of smaller"
+                " numbers, or a network that has not diverged"
+            )
+        n_in, n_out = net.sizes[0], net.sizes[-1]
+        self.features = _names(self.features, n_in, "features")
+        self.outputs = _names(self.outputs, n_out, "outputs")
+        self.rows = _names(self.rows or [str(r) for r in range(self.n)], self.n, "rows")
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return int(self.X.shape[0])
+
+    @property
+    def one_row(self) -> bool:
+        """Whether the row's index can be left out."""
+        return self.n == 1
+
+
+def subject(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
+    """Return what is to be explained of a Network, or of a fitted estimator or pipeline.
+
+    Raises ValueError for another model, and for rows and targets that do not fit it.
+    """
+    if isinstance(model, Network):
+        return _of_network(model, X, y, given)
+    if hasattr(model, "steps") and hasattr(model, "named_steps"):  # scikit-learn's Pipeline
+        return _of_pipeline(model, X, y, given)
+    if hasattr(model, "coefs_") and hasattr(model, "_loss_and_output"):
+        return _of_estimator(model, X, y, given)
+    kind = type(model).__name__
+    raise ValueError(
+        f"{kind} is nothing that can be explained; expected a Network, or a fitted MLPClassifier,"
+        " MLPRegressor, or a Pipeline that ends in one"
+        + ("" if hasattr(model, "coefs_") or not hasattr(model, "fit") else ": fit it first")
+    )
+
+
+def _of_network(net: Network, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
+    own = {key: value for key, value in given.items() if value is not None}
+    own["loss"] = get_loss(own.get("loss", "squared_error"))
+    own["optimizer"] = get_optimizer(own.get("optimizer", "sgd"))
+    own.setdefault("penalty", NO_PENALTY)
+    own.setdefault("weights", None)
+    notes = [] if net.dtype == np.float64 else ["the network's float32 numbers are told in float64"]
+    X = as_matrix(X, "X", np.float64, net.sizes[0])
+    X = X if isinstance(X, np.ndarray) else X.toarray()
+    return Subject(net.copy("float64"), X, y, notes=notes, **own)
+
+
+def _of_estimator(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
+    from chainrule.estimators.outputs import fitted_network, member_count
+    from chainrule.estimators.plan import make_plan
+
+    features = model._features(X)
+    features = features.toarray() if hasattr(features, "toarray") else features
+    Y = model._targets(np.asarray(y))
+    loss, _ = model._loss_and_output()
+    network = fitted_network(model)
+    parameters = model.get_params(deep=False) | {"batch_size": "auto"}
+    plan = make_plan(parameters, loss, len(features), len(network.layers), 0)
+    own = {
+        "loss": loss, "penalty": plan.penalty, "optimizer": plan.optimizer,
+        "clip_norm": plan.clip_norm, "weights": None,
+        "features": getattr(model, "feature_names_in_", None),
+    }  # fmt: skip
+    own |= {key: value for key, value in given.items() if value is not None}
+    if own["features"] is None or len(own["features"]) != features.shape[1]:
+        own["features"] = ()
+    classes = getattr(model, "classes_", None)
+    if "outputs" not in own and classes is not None and len(classes) == network.sizes[-1]:
+        own["outputs"] = [str(label) for label in classes]
+    told = _of_network(network, features, Y, own)
+    told.notes += _notes(model, plan, member_count(model))
+    return told
+
+
+def _notes(model: Any, plan: Any, members: int) -> list[str]:
+    notes = []
+    if members > 1:
+        notes.append(f"this is the first of {members} members, whose outputs are averaged")
+    if any(plan.dropout):
+        notes.append("nothing drops out here; in training it does")
+    besides = {"weight_decay": 0.0, "ema_decay": None}
+    acts = [f"{name}={p}" for name, idle in besides.items() if (p := getattr(plan, name)) != idle]
+    if acts:
+        notes.append(f"{' and '.join(acts)} act on the update in training; here they are left out")
+    scale = getattr(model, "y_scale_", None)
+    if scale is not None and (np.any(scale != 1) or np.any(model.y_mean_ != 0)):
+        notes.append("targets are scaled as in training: (y − mean) / spread")
+    return notes
+
+
+def _of_pipeline(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
+    encoded = model[:-1].transform(X) if len(model) > 1 else X
+    own = dict(given)
+    if own.get("features") is None and len(model) > 1:
+        names = getattr(model[:-1], "get_feature_names_out", None)
+        own["features"] = None if names is None else [str(name) for name in names()]
+    return subject(model[-1], encoded, y, own)
+
+
+def _names(names: Any, count: int, what: str) -> tuple[str, ...]:
+    words = tuple(str(name) for name in (() if names is None else names))
+    if words and len(words) != count:
+        raise ValueError(f"{what} has {len(words)} names; expected {count}")
+    return words

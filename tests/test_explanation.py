@@ -1,0 +1,254 @@
+"""Explanations: every number is NumPy's, every formula with its numbers in comes to its result.
+
+The formulas are tested as they are read: the line of text is turned into Python and evaluated.
+"""
+
+import json
+import math
+import re
+import shutil
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainrule import Network, explain
+from chainrule.activations import ACTIVATIONS
+from chainrule.explanation.reading import Unreadable, read
+from chainrule.losses import LOSSES
+from chainrule.optimizers import OPTIMIZERS
+from strategies import ELEMENTWISE, JUMPY_LOSSES, NAMES, SMOOTH_LOSSES, problems
+
+STEPPING = sorted(set(OPTIMIZERS) - {"lbfgs"})
+MEANING = {
+    "max": max, "min": min, "log": math.log, "tanh": math.tanh, "e": math.e, "abs": abs,
+    "sign": lambda x: (x > 0) - (x < 0), "sqrt": math.sqrt,
+    "sigmoid": lambda z: 1 / (1 + math.exp(-z)) if z > -700 else 0.0,
+    "softplus": lambda z: math.log1p(math.exp(-abs(z))) + max(z, 0),
+}  # fmt: skip
+UP = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+
+
+def calculate(words):
+    """Return what a line of text comes to, read as a person would."""
+    words = re.sub(r"(\d)·10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"{m[1]}e{m[2].translate(UP)}", words)
+    words = re.sub(r"(?<![\d.])10([⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"1e{m[1].translate(UP)}", words)
+    words = re.sub(r"([⁰¹²³⁴⁵⁶⁷⁸⁹]+)", lambda m: f"**{m[1].translate(UP)}", words)
+    words = re.sub(r"\([\d,]+ more: ([^)]*)\)", r"(\1)", words)
+    words = re.sub(r"\|([^|]*)\|", r"abs(\1)", words)
+    words = re.sub(r"√([\d.e-]+)", r"sqrt(\1)", words.replace("√(", "sqrt("))
+    words = words.replace("−", "-").replace("·", "*").replace("^", "**").replace("½", "0.5")
+    return eval(words, {"__builtins__": {}}, MEANING)
+
+
+def lines_of(told):
+    for step in told.to_dict()["steps"]:
+        for line in step["lines"]:
+            yield from ((step, each) for each in (*line.get("where", []), line))
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_formulas_with_numbers_come_to_their_results(data):
+    name = data.draw(st.sampled_from(SMOOTH_LOSSES + JUMPY_LOSSES))
+    problem = data.draw(problems(data.draw(st.sampled_from(NAMES)), name))
+    told = explain(
+        problem.network, problem.X, problem.Y, **problem.cost,
+        optimizer=data.draw(st.sampled_from(STEPPING)),
+    )  # fmt: skip
+    for step, line in lines_of(told):
+        found = calculate(line["numbers"])
+        assert found == pytest.approx(line["value"], rel=1e-9, abs=1e-12), (step["kind"], line)
+    for path in told.to_dict()["weight"]["paths"]:
+        assert calculate(path["numbers"]) == pytest.approx(path["value"], rel=1e-9, abs=1e-12)
+
+
+def by_hand(net, X, Y):
+    """Return both passes of a sigmoid network with squared error, in NumPy and nothing else."""
+    A, n = [X], len(X)
+    for W, b in zip(net.W, net.b, strict=True):
+        A.append(1 / (1 + np.exp(-(A[-1] @ W + b))))
+    delta = [(A[-1] - Y) / n * A[-1] * (1 - A[-1])]
+    for l in range(len(net.W) - 1, 0, -1):
+        delta.insert(0, delta[0] @ net.W[l].T * A[l] * (1 - A[l]))
+    dW = [a.T @ d for a, d in zip(A, delta, strict=False)]
+    cost = 0.5 * ((A[-1] - Y) ** 2).sum() / n
+    return A, delta, dW, [d.sum(axis=0) for d in delta], cost
+
+
+@given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 3), depth=st.integers(1, 3))
+@settings(max_examples=15)
+def test_numbers_are_those_of_numpy_by_hand(seed, n, depth):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 5, depth + 1).tolist()
+    net = Network(sizes, ["sigmoid"] * depth, seed=seed % 1000)
+    X, Y = rng.normal(size=(n, sizes[0])), rng.uniform(size=(n, sizes[-1]))
+    told = explain(net, X, Y, optimizer="sgd")
+    A, delta, dW, db, cost = by_hand(net, X, Y)
+    assert told.cost == pytest.approx(cost, rel=1e-12)
+    for l in range(depth):
+        for kind, truth in (("a", A[l + 1]), ("delta", delta[l]), ("dW", dW[l]), ("db", db[l])):
+            np.testing.assert_allclose(told.step(kind, l).values, truth, rtol=1e-10, atol=1e-15)
+        after = np.concatenate([net.W[l] - 0.01 * dW[l], [net.b[l] - 0.01 * db[l]]])
+        np.testing.assert_allclose(told.step("update", l).values, after, rtol=1e-12)
+    assert told.weight.check.passed
+    paths = sum(path.value for path in told.weight.paths) + told.weight.rest
+    assert paths == pytest.approx(told.weight.derivative, rel=1e-9, abs=1e-15)
+
+
+def test_paths_of_every_weight_add_up_to_its_derivative():
+    rng = np.random.default_rng(0)
+    net = Network([2, 3, 2, 2], ["tanh", "softmax", "sigmoid"], seed=3)
+    X, Y = rng.normal(size=(2, 2)), rng.uniform(size=(2, 2))
+    grads = net.backward(net.forward(X), Y)
+    for l, dW in enumerate(grads.dW):
+        for i, j in [*np.ndindex(*dW.shape), *(("b", j) for j in range(dW.shape[1]))]:
+            story = explain(net, X, Y, weight=(l, i, j)).weight
+            truth = grads.db[l][j] if i == "b" else dW[i, j]
+            assert len(story.paths) == min(32, story.count)
+            if story.count == len(story.paths):
+                assert sum(path.value for path in story.paths) == pytest.approx(truth, rel=1e-10)
+            assert story.check.passed
+
+
+def test_the_largest_of_many_paths_are_told():
+    net = Network([4, 30, 20, 3], ["tanh", "tanh", "identity"], seed=0)
+    story = explain(net, np.ones((1, 4)), np.zeros((1, 3)), weight=(0, 2, 7)).weight
+    trace = net.forward(np.ones((1, 4)))
+    grads = net.backward(trace, np.zeros((1, 3)))
+    slopes = [1 - A[0] ** 2 for A in trace.A[1:3]]
+    every = slopes[0][7] * net.W[1][7][:, None] * slopes[1][:, None] * net.W[2] * grads.delta[2][0]
+    assert story.count == every.size
+    largest = np.sort(abs(every).ravel())[::-1][:32]
+    told = sorted((abs(path.value) for path in story.paths), reverse=True)
+    np.testing.assert_allclose(told, largest, rtol=1e-10)
+
+
+FORMULAS = [
+    *((sigma, "value") for name, sigma in ACTIVATIONS.items()),
+    *((sigma, "derivative") for name, sigma in ACTIVATIONS.items() if name in ELEMENTWISE),
+    *((kind(), method) for kind in LOSSES.values() for method in ("value", "gradient", "target")),
+]
+
+
+@pytest.mark.parametrize(
+    ("member", "method"), FORMULAS, ids=[f"{type(m).__name__}.{name}" for m, name in FORMULAS]
+)
+def test_every_formula_of_the_tables_can_be_read(member, method):
+    assert read(member, method).result is not None
+
+
+@pytest.mark.parametrize("name", STEPPING)
+def test_every_update_rule_can_be_read(name):
+    assert read(OPTIMIZERS[name](), "update", units=False).result is not None
+
+
+def test_what_cannot_be_read_is_shown_by_its_name():
+    from chainrule.activations import Activation
+
+    class Odd(Activation):
+        def value(self, z):
+            for _ in range(2):
+                z = z * 0.5
+            return z
+
+        def derivative(self, z, a):
+            return z * 0 + 0.25
+
+    with pytest.raises(Unreadable):
+        read(Odd(), "value")
+    told = explain(Network([2, 2, 1], [Odd(), "identity"], seed=0), [[1.0, 2.0]], [[1.0]])
+    assert "Odd(z[0]ⱼ)" in told.step("a", 0).to_dict(4)["formula"]
+    assert told.weight.check.passed
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ({"weight": (0, 9, 0)}, r"expected \(layer, i, j\) counted from 0"),
+        ({"weight": (5, 0, 0)}, "is none of the network's"),
+        ({"units": [(0, 77)]}, r"expected \(layer, unit\)"),
+        ({"features": ["one"]}, "expected 2"),
+    ],
+)
+def test_what_is_not_there_is_refused(words, expected):
+    net = Network([2, 2, 1], seed=0)
+    with pytest.raises(ValueError, match=expected):
+        explain(net, [[1.0, 2.0]], [[1.0]], **words)
+
+
+def run(monkeypatch, *words):
+    from chainrule import cli
+
+    monkeypatch.setattr(sys, "argv", ["chainrule", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code or 0
+
+
+def test_the_command_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert run(monkeypatch, "explain", "--demo") == 0
+    assert "measured" in capsys.readouterr().out
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame({"x": rng.normal(size=60), "kind": ["a", "b"] * 30})
+    table.with_columns(y=pl.col("x") * 2).write_csv("t.csv")
+    assert run(monkeypatch, "train", "t.csv", "--target", "y", "--epochs", 3, "--hidden", 4) == 0
+    capsys.readouterr()
+    words = ("explain", "t.chainrule", "t.csv", "--row", 7, "--weight", "0,0,1", "--json")
+    assert run(monkeypatch, *words) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["rows"] == ["7"]
+    assert facts["weight"]["index"] == [0, 1]
+    assert run(monkeypatch, *words[:5], "--html", "page.html") == 0
+    assert "<math" in (tmp_path / "page.html").read_text("utf-8")
+    assert run(monkeypatch, *words[:3], "--row", 999) == 1
+    assert run(monkeypatch, *words[:3], "--weight", "a,b") == 2
+    assert run(monkeypatch, "explain") == 2
+
+
+def test_the_page_in_a_browser(tmp_path):
+    """No error in its console, nothing fetched, and NumPy's numbers."""
+    chromium = shutil.which("chromium")
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium is None:
+        pytest.skip("there is no chromium; apt-get install chromium")
+    rng = np.random.default_rng(0)
+    net = Network([3, 4, 2], ["sigmoid", "sigmoid"], seed=0)
+    X, Y = rng.normal(size=(1, 3)), np.array([[1.0, 0.0]])
+    told = explain(net, X, Y, features=["<b>", "a & b", "c"])
+    page_file = tmp_path / "page.html"
+    page_file.write_text(told.to_html(), "utf-8")
+    A, delta, dW, db, cost = by_hand(net, X, Y)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page, said, fetched = browser.new_page(), [], []
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: fetched.append(request.url))
+        page.goto(page_file.as_uri())
+        found = page.eval_on_selector_all(
+            "data", "all => all.map(d => [d.dataset.what, parseFloat(d.value), d.textContent])"
+        )
+        formulas = page.evaluate(
+            "[...document.querySelectorAll('math')].map(m => m.getBoundingClientRect().height)"
+        )
+        browser.close()
+    assert said == []
+    assert fetched == [page_file.as_uri()]
+    assert min(formulas) > 0
+    assert len(formulas) > 100
+    values = {what: value for what, value, _ in found}
+    down = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+    assert values["C"] == pytest.approx(cost, rel=1e-12)
+    for l in range(2):
+        for name, array in ((f"a[{l + 1}]", A[l + 1][0]), (f"δ[{l}]", delta[l][0]),
+                            (f"dW[{l}]", dW[l]), (f"db[{l}]", db[l])):  # fmt: skip
+            for at in np.ndindex(*array.shape):
+                what = name + "".join(map(str, at)).translate(down)
+                assert values[what] == pytest.approx(array[at], rel=1e-10), what
+    for what, value, words in found:
+        assert calculate(words) == pytest.approx(value, rel=1e-3), what
