@@ -27,11 +27,11 @@ def training(seed: int, instruction_set: str | None = None) -> tuple[NativeEngin
     dtype = "float64" if seed % 2 else "float32"
     sizes = [int(rng.choice([1, 2, 3, 7, 8, 16, 17, 33, 64, 70])) for _ in range(2 + seed % 4)]
     loss = LOSSES[sorted(LOSSES)[seed % len(LOSSES)]]()
-    sizes[-1] += loss.rows_sum_to_one
+    sizes[-1] = loss.outputs_per_target * (sizes[-1] + loss.rows_sum_to_one)
     names = [sorted(ACTIVATIONS)[(seed + l) % len(ACTIVATIONS)] for l in range(len(sizes) - 2)]
     scale = 0.5 / max(sizes) ** 0.5
     network = Network(
-        sizes, [*names, loss.canonical or "identity"], initializers=Uniform(-scale, scale),
+        sizes, [*names, loss.output], initializers=Uniform(-scale, scale),
         seed=seed, dtype=dtype,
     )  # fmt: skip
     n = int(rng.choice([1, 5, 24, 25, 80, 265, 300]))

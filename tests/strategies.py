@@ -5,7 +5,7 @@ and still shrinks to the smallest shape that fails.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,20 +14,32 @@ from hypothesis import strategies as st
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.initializers import Uniform
-from chainrule.losses import BinaryCrossEntropy, CrossEntropy, Loss, get_loss
+from chainrule.losses import (
+    BinaryFocal,
+    Focal,
+    Loss,
+    OfClasses,
+    OfLabels,
+    get_loss,
+    with_label_smoothing,
+)
 from chainrule.network import Network
 from chainrule.penalties import Penalty
+from chainrule.units import OverRows
 
 settings.register_profile("chainrule", deadline=None)
 settings.register_profile("chainrule_ci", deadline=None, derandomize=True, database=None)
 settings.load_profile("chainrule_ci" if os.environ.get("CI") else "chainrule")
 
 NAMES = sorted(set(ACTIVATIONS) - {"logistic"})  # which is sigmoid under another name
-ELEMENTWISE = sorted(set(NAMES) - {"softmax"})
-KINKED = ["leaky_relu", "relu", "selu"]
+ELEMENTWISE = sorted(name for name in NAMES if not isinstance(ACTIVATIONS[name], OverRows))
+KINKED = ["hard_sigmoid", "hard_swish", "leaky_relu", "relu", "relu6", "selu"]
 SMOOTH = sorted(set(NAMES) - set(KINKED))
-SMOOTH_LOSSES = ["binary_cross_entropy", "cross_entropy", "huber", "poisson", "squared_error"]
-JUMPY_LOSSES = ["absolute_error", "quantile"]
+SMOOTH_LOSSES = [
+    "binary_cross_entropy", "binary_focal", "cross_entropy", "focal", "huber", "poisson",
+    "squared_error",
+]  # fmt: skip
+JUMPY_LOSSES = ["absolute_error", "quantile", "quantiles"]
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -64,11 +76,15 @@ def targets(loss: Loss, rng: np.random.Generator, n: int, outputs: int) -> np.nd
 
 @st.composite
 def losses(draw: st.DrawFn, name: str) -> Loss:
-    """Draw the loss of that name, with label smoothing where it has that."""
-    smoothing = draw(st.sampled_from([0.0, 0.1]))
-    if name == "binary_cross_entropy":
-        return BinaryCrossEntropy(smoothing)
-    return CrossEntropy(smoothing) if name == "cross_entropy" else get_loss(name)
+    """Draw the loss of that name, with label smoothing and a focus where it has those."""
+    loss = get_loss(name)
+    if isinstance(loss, BinaryFocal | Focal):
+        loss = replace(loss, gamma=draw(st.sampled_from([0.0, 0.5, 2.0])))
+    if isinstance(loss, BinaryFocal):
+        loss = replace(loss, alpha=draw(st.sampled_from([-1.0, 0.25])))
+    if isinstance(loss, OfLabels | OfClasses):
+        loss = with_label_smoothing(loss, draw(st.sampled_from([0.0, 0.1])))
+    return loss
 
 
 @st.composite
@@ -84,8 +100,8 @@ def problems(
     loss = draw(losses(loss_name))
     depth, n = draw(st.integers(0, 4)), draw(st.integers(1, 4))
     sizes = draw(st.lists(st.integers(1, 3), min_size=depth + 2, max_size=depth + 2))
-    sizes[-1] += loss.rows_sum_to_one
-    canonical = [loss.canonical] * 3 if loss.canonical else []
+    sizes[-1] = loss.outputs_per_target * (sizes[-1] + loss.rows_sum_to_one)
+    canonical = [loss.output] * 3
     output = draw(st.sampled_from(canonical + (outputs or SMOOTH)))
     network = Network(
         sizes,

@@ -5,7 +5,7 @@ import pytest
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.initializers import Uniform
-from chainrule.losses import LOSSES, BinaryCrossEntropy, CrossEntropy, Huber
+from chainrule.losses import LOSSES, BinaryCrossEntropy, BinaryFocal, CrossEntropy, Focal, Huber
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, OPTIMIZERS, SGD, Adagrad, Adam, AdamW, RMSprop, RProp
 from chainrule.training import train
@@ -20,6 +20,11 @@ SIGMA = {
     "tanh": torch.tanh,
     "relu": torch.relu,
     "leaky_relu": F.leaky_relu,
+    "relu6": F.relu6,
+    "celu": F.celu,
+    "hard_sigmoid": lambda z: F.relu6(z + 3) / 6,  # F.hardsigmoid's slope is a float32
+    "hard_swish": F.hardswish,
+    "log_sigmoid": F.logsigmoid,
     "elu": F.elu,
     "selu": F.selu,
     "softplus": lambda z: F.softplus(z, threshold=100),
@@ -29,6 +34,7 @@ SIGMA = {
     "softsign": F.softsign,
     "exp": torch.exp,
     "softmax": lambda z: torch.softmax(z, dim=1),
+    "increasing": lambda z: torch.cat([z[:, :1], F.softplus(z[:, 1:], threshold=100)], 1).cumsum(1),
 }
 
 
@@ -39,6 +45,24 @@ def sum_each_row(function):
 
 def smoothed(y, s):
     return (1 - s) * y + s / 2
+
+
+def sigmoid_focal(z, y, alpha, gamma):
+    """torchvision's sigmoid_focal_loss, for each row."""
+    p = torch.sigmoid(z)
+    p_t, alpha_t = p * y + (1 - p) * (1 - y), alpha * y + (1 - alpha) * (1 - y)
+    plain = F.binary_cross_entropy_with_logits(z, y, reduction="none")
+    return (alpha_t * plain * (1 - p_t) ** gamma).sum(dim=1)
+
+
+def softmax_focal(z, y, gamma):
+    log_p = F.log_softmax(z, dim=1)
+    return -(y * (1 - log_p.exp()) ** gamma * log_p).sum(dim=1)
+
+
+def pinball(a, y, quantiles):
+    q = torch.tensor(quantiles, dtype=torch.float64)
+    return torch.maximum(q * (y - a), (q - 1) * (y - a)).sum(dim=1)
 
 
 #: ours, its output activation, and PyTorch's loss of (z, a, y) for each row
@@ -60,6 +84,13 @@ COSTS = {
         sum_each_row(F.binary_cross_entropy),
         1.0,
     ),
+    "focal of a sigmoid": (
+        "sigmoid",
+        "focal",
+        lambda a, y: -(y * (1 - a) ** 2 * a.log()).sum(1),
+        1.0,
+    ),
+    "quantiles": ("increasing", "quantiles", lambda a, y: pinball(a, y, [0.1, 0.5, 0.9]), 1.0),
     "cross_entropy of a sigmoid": (
         "sigmoid",
         "cross_entropy",
@@ -86,6 +117,19 @@ FROM_LOGITS = {
         "softmax",
         "cross_entropy",
         lambda z, y: F.cross_entropy(z, y, reduction="none"),
+        1.0,
+    ),
+    "focal": ("softmax", Focal(1.5), lambda z, y: softmax_focal(z, y, 1.5), 1.0),
+    "binary_focal": (
+        "sigmoid",
+        "binary_focal",
+        lambda z, y: 2 * sigmoid_focal(z, y, 0.5, 2.0),
+        1.0,
+    ),
+    "binary_focal, weighted": (
+        "sigmoid",
+        BinaryFocal(1.5, 0.25),
+        lambda z, y: sigmoid_focal(z, y, 0.25, 1.5),
         1.0,
     ),
     "cross_entropy, smoothed": (

@@ -1,32 +1,91 @@
-"""Every check of scikit-learn's estimator contract, with no expected failure."""
+"""Every check of scikit-learn's estimator contract, with no expected failure.
 
+A quick set in which every setting occurs, and, marked slow, the whole grid of them.
+"""
+
+from itertools import product
+
+import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
+from chainrule.estimators import outputs, reading
+from chainrule.optimizers import OPTIMIZERS
 
-QUICK = {"max_iter": 60, "random_state": 0}
-VARIANTS = [
-    {},
-    {"solver": "lbfgs", "max_iter": 30},
-    {"hidden_layer_sizes": (), "learning_rate_init": 0.1},
-    {"solver": "rprop", "activation": "tanh", "engine": "reference"},
-    {
-        "solver": "sgd",
-        "learning_rate": "adaptive",
-        "hidden_layer_sizes": (5, 4),
-        "learning_rate_init": 0.1,
-    },
+#: With these, each solver learns the checks' small tables.
+QUICK = {"hidden_layer_sizes": 20, "learning_rate_init": 0.03, "max_iter": 60, "random_state": 0}
+SOLVERS = {name: {"solver": name} for name in sorted(OPTIMIZERS)} | {
+    "lbfgs": {"solver": "lbfgs", "max_iter": 30},
+    "sgd": {"solver": "sgd", "learning_rate_init": 0.1},
+}
+VARIANTS = {
+    "plain": {},
+    "early stopping": {"early_stopping": True, "learning_rate_init": 0.1},
+    "no hidden layer": {"hidden_layer_sizes": (), "learning_rate_init": 0.1},
+    "dropout": {"dropout": 0.1, "input_dropout": 0.01, "hidden_layer_sizes": (30, 20)},
+    "members": {"n_estimators": 2},
+    "scaled": {"scale_X": "standard"},
+    "monitored": {"early_stopping": True, "monitor": "validation_loss"},
+    "calibrated": {"calibration_fraction": 0.2},
+}
+
+
+def estimators(settings):
+    """Return a classifier and a regressor for each of several settings."""
+    settings = list(settings)
+    return [kind(**QUICK | given) for kind in (MLPClassifier, MLPRegressor) for given in settings]
+
+
+REPRESENTATIVE = [
+    *(kind(max_iter=60, random_state=0) for kind in (MLPClassifier, MLPRegressor)),
+    *estimators(
+        [
+            SOLVERS["lbfgs"],
+            SOLVERS["rprop"] | {"activation": "tanh", "engine": "reference"},
+            SOLVERS["sgd"] | {"learning_rate": "adaptive", "hidden_layer_sizes": (5, 4)},
+            SOLVERS["adamw"] | VARIANTS["early stopping"],
+            SOLVERS["lbfgs"] | VARIANTS["early stopping"] | {"engine": "reference"},
+            VARIANTS["no hidden layer"],
+            VARIANTS["dropout"],
+            VARIANTS["members"] | {"scale_X": "robust"},
+        ]
+    ),
+    MLPRegressor(scale_y="robust", **QUICK),
 ]
-ESTIMATORS = [
-    estimator(**(QUICK | variant))
-    for estimator in (MLPClassifier, MLPRegressor)
-    for variant in VARIANTS
-] + [MLPRegressor(scale_y="standard", **QUICK)]
+GRID = estimators(
+    SOLVERS[solver] | variant | {"engine": engine}
+    for engine, solver, (name, variant) in product(sorted(ENGINES), SOLVERS, VARIANTS.items())
+    if not (solver == "lbfgs" and name == "dropout")
+)
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
+]
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@parametrize_with_checks(ESTIMATORS, xfail_strict=True)
+@parametrize_with_checks(REPRESENTATIVE, xfail_strict=True)
 def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(GRID, xfail_strict=True)
+def test_scikit_learn_contract_in_every_setting(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(GRID, xfail_strict=True)
+def test_scikit_learn_contract_in_float32(estimator, check, monkeypatch):
+    """The estimators see every X in float32, as if it had been given so."""
+    for room in (reading, outputs):
+        validate = room.validate_data
+
+        def single(*given, validate=validate, **how):
+            return validate(*given, **how | {"dtype": np.float32})
+
+        monkeypatch.setattr(room, "validate_data", single)
     check(estimator)

@@ -10,18 +10,23 @@ import textwrap
 
 import pytest
 
-from chainrule.activations import ACTIVATIONS, Softmax
-from chainrule.losses import LOSSES, CrossEntropy
+from chainrule.activations import ACTIVATIONS, Increasing, Softmax
+from chainrule.losses import LOSSES, CrossEntropy, Focal, Quantiles
 from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.penalties import Penalty
 from chainrule.schedules import SCHEDULES
 
 OPERATIONS = {
     "abs", "cos", "exp", "expm1", "floor", "log", "log1p", "maximum", "minimum", "sign", "sqrt",
-    "tanh", "float", "_log", "_log_derivative", "decayed", "value",
+    "tanh", "float", "_log", "_log_derivative", "_pinball", "_pinball_slope", "_focus",
+    "_focus_slope", "value", "derivative", "decayed",
 }  # fmt: skip
-FORMULAS = ("value", "derivative", "gradient", "target", "value_from_logits", "update", "factor")
-OVER_ROWS = (Softmax, CrossEntropy)  # these sum over the units of a row, which engines do by hand
+FORMULAS = (
+    "value", "derivative", "gradient", "target", "value_from_logits", "delta_from_logits", "update",
+    "factor",
+)  # fmt: skip
+#: These take the units of a row together, which engines do by hand.
+OVER_ROWS = (Softmax, Increasing, CrossEntropy, Focal, Quantiles)
 BRANCHES = (ast.If, ast.For, ast.While, ast.Compare, ast.BoolOp, ast.Subscript)
 
 MEMBERS = sorted(

@@ -1,5 +1,8 @@
 """Losses: gradients against differences, logits against outputs, closed forms at the edges."""
 
+from decimal import Decimal as D
+from decimal import localcontext
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,10 +13,15 @@ from chainrule.losses import (
     LOSSES,
     TINY,
     BinaryCrossEntropy,
+    BinaryFocal,
     CrossEntropy,
+    Focal,
     Huber,
     Quantile,
+    Quantiles,
+    SquaredError,
     get_loss,
+    with_label_smoothing,
 )
 from strategies import JUMPY_LOSSES, SMOOTH_LOSSES, seeds, targets
 
@@ -48,7 +56,7 @@ def test_gradient_is_the_difference_quotient(name, seed, outside):
 @pytest.mark.parametrize("name", CANONICAL)
 @given(seed=seeds)
 def test_canonical_pair_from_logits(name, seed):
-    """The value from z is the value of σ(z), and its gradient is a − y."""
+    """The value from z is the value of σ(z), δ its gradient: a − y, but for the focal ones."""
     rng, loss, h = np.random.default_rng(seed), get_loss(name), 1e-5
     sigma = ACTIVATIONS[loss.canonical]
     assert loss.pairs_with(sigma)
@@ -56,11 +64,13 @@ def test_canonical_pair_from_logits(name, seed):
     a = sigma.value(z)
     general = loss.value(a, y)
     assert loss.value_from_logits(z, y) == pytest.approx(general, rel=1e-12, abs=1e-13)
-    assert sigma.pullback(loss.gradient(a, y), z, a) == pytest.approx(a - y, rel=1e-9, abs=1e-12)
+    delta = loss.delta_from_logits(z, a, y)
+    assert sigma.pullback(loss.gradient(a, y), z, a) == pytest.approx(delta, rel=1e-9, abs=1e-12)
+    assert (delta == a - y).all() == ("focal" not in name)
     for k in range(3):
         step = h * np.eye(3)[k]
         up, down = (loss.value_from_logits(z + s, y).sum(axis=1) for s in (step, -step))
-        assert (up - down) / (2 * h) == pytest.approx((a - y)[:, k], rel=1e-6, abs=1e-7)
+        assert (up - down) / (2 * h) == pytest.approx(delta[:, k], rel=1e-6, abs=1e-7)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -112,6 +122,104 @@ def test_label_smoothing_is_a_mixture_with_the_uniform_target(seed, smoothing):
     hard = BinaryCrossEntropy().value_from_logits
     mixture = (1 - smoothing) * hard(z, y) + smoothing * 0.5 * (hard(z, 0 * y) + hard(z, 0 * y + 1))
     assert binary.value_from_logits(z, binary.target(y)) == pytest.approx(mixture, rel=1e-12)
+
+
+@pytest.mark.parametrize("outside", [False, True])
+@given(seed=seeds, smoothing=st.floats(0, 1))
+def test_a_focus_of_zero_is_cross_entropy(outside, seed, smoothing):
+    """To rounding: value and gradient, from outputs in and out of the domain, and from logits."""
+    rng = np.random.default_rng(seed)
+    z = rng.normal(scale=10.0, size=(4, 3))
+    for focal, plain in [
+        (Focal(0.0, smoothing), CrossEntropy(smoothing)),
+        (BinaryFocal(0.0, label_smoothing=smoothing), BinaryCrossEntropy(smoothing)),
+    ]:
+        y = plain.target(targets(plain, rng, 4, 3))
+        assert (focal.target(y) == plain.target(y)).all()
+        a = rng.uniform(-2, 3, (4, 3)) if outside else plain.output.value(z)
+        for name in ("value", "gradient"):
+            ours, theirs = getattr(focal, name)(a, y), getattr(plain, name)(a, y)
+            assert ours == pytest.approx(theirs, rel=1e-13, abs=1e-15 * abs(theirs).max())
+        a = plain.output.value(z)
+        assert focal.value_from_logits(z, y) == pytest.approx(
+            plain.value_from_logits(z, y), rel=1e-13, abs=1e-13
+        )
+        assert focal.delta_from_logits(z, a, y) == pytest.approx(a - y, rel=1e-13, abs=1e-15)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.0, 5.0])
+def test_focal_losses_at_any_logit(gamma):
+    """Against sixty digits, from −700 to 700: −(1 − p)^γ log p and its slope, p = sigmoid(z)."""
+    z = np.array([-700.0, -300.0, -40.0, -3.0, -1e-3, 0.0, 0.7, 5.0, 36.0, 300.0, 700.0])[:, None]
+    with localcontext(prec=60):
+        p = [1 / (1 + (-D(v)).exp()) for v in z[:, 0]]
+        q = [1 / (1 + D(v).exp()) for v in z[:, 0]]
+        focus = [other ** D(gamma) for other in q]
+        value = [float(-f * one.ln()) for f, one in zip(focus, p, strict=True)]
+        slope = [
+            float(f * (D(gamma) * one * one.ln() - other))
+            for f, one, other in zip(focus, p, q, strict=True)
+        ]
+    binary, y = BinaryFocal(gamma), np.ones_like(z)
+    a = binary.output.value(z)
+    assert binary.value_from_logits(z, y)[:, 0] == pytest.approx(value, rel=1e-12)
+    assert binary.delta_from_logits(z, a, y)[:, 0] == pytest.approx(slope, rel=1e-12)
+    other = binary.delta_from_logits(-z, binary.output.value(-z), 0 * y)[:, 0]
+    assert other == pytest.approx([-s for s in slope], rel=1e-12)
+    weighted = BinaryFocal(gamma, 0.25)
+    assert weighted.value_from_logits(z, y)[:, 0] == pytest.approx(0.25 * np.array(value), 1e-12)
+    zero = weighted.value_from_logits(-z, 0 * y)[:, 0]
+    assert zero == pytest.approx(0.75 * np.array(value), rel=1e-12)
+    pair, hot = np.hstack([z, 0 * z]), np.hstack([y, 0 * y])  # a softmax of (z, 0)
+    many = Focal(gamma)
+    assert many.value_from_logits(pair, hot)[:, 0] == pytest.approx(value, rel=1e-9, abs=1e-15)
+    delta = many.delta_from_logits(pair, many.output.value(pair), hot)
+    assert delta[:, 0] == pytest.approx(slope, rel=1e-9, abs=1e-15)
+    assert delta.sum(axis=1) == pytest.approx(0 * z[:, 0], abs=1e-15)
+
+
+@given(seed=seeds, count=st.integers(1, 5), number=st.integers(1, 3))
+def test_several_quantiles_are_as_many_losses(seed, count, number):
+    rng = np.random.default_rng(seed)
+    q = tuple(sorted(rng.uniform(0.01, 0.99, count).tolist()))
+    a, y = rng.normal(size=(6, number * count)), np.repeat(rng.normal(size=(6, number)), count, 1)
+    for name in ("value", "gradient", "switch"):
+        together = getattr(Quantiles(q), name)(a, y)
+        for column in range(number * count):
+            one = np.s_[:, column : column + 1]
+            alone = getattr(Quantile(q[column % count]), name)(a[one], y[one])
+            assert (together[one] == alone).all()
+
+
+@pytest.mark.parametrize("quantiles", [(), 0.5, (0.0, 0.5), (0.5, 0.5), (0.9, 0.1), ("a",), None])
+def test_quantiles_that_are_none_are_refused(quantiles):
+    with pytest.raises(ValueError, match=r"quantiles=.* must be increasing numbers in \(0, 1\)"):
+        Quantiles(quantiles)
+    assert Quantiles([0.1, 0.9]) == Quantiles(np.array([0.1, 0.9])) == Quantiles((0.1, 0.9))
+
+
+def test_label_smoothing_is_given_where_there_is_some():
+    assert with_label_smoothing(Focal(3.0), 0.1) == Focal(3.0, 0.1)
+    assert with_label_smoothing(BinaryFocal(), 0.1) == BinaryFocal(label_smoothing=0.1)
+    assert with_label_smoothing(BinaryCrossEntropy(0.3), 0.0) == BinaryCrossEntropy()
+    with pytest.raises(ValueError, match=r"label_smoothing=0\.1 does not fit SquaredError"):
+        with_label_smoothing(SquaredError(), 0.1)
+    with pytest.raises(ValueError, match="label_smoothing=2 must be"):
+        with_label_smoothing(CrossEntropy(), 2)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Focal(-1.0), "gamma=-1.0 must be a finite number in"),
+        (lambda: BinaryFocal(alpha=1.5), "alpha=1.5 must be a finite number in"),
+        (lambda: BinaryFocal(alpha=-0.5), "alpha=-0.5 must be a finite number in"),
+        (lambda: BinaryFocal(np.inf), "gamma=inf must be"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 def test_closed_forms():

@@ -31,10 +31,11 @@ from chainrule.loop import Diverged
 from chainrule.losses import (
     LOSSES,
     AbsoluteError,
-    BinaryCrossEntropy,
-    CrossEntropy,
+    OfClasses,
+    OfLabels,
     Quantile,
     SquaredError,
+    with_label_smoothing,
 )
 from chainrule.native import HERE, Library, Unusable, find, load
 from chainrule.native.emit import Untranslatable, header, members, read_modules
@@ -105,10 +106,10 @@ def cases(draw, activation=None, optimizer=None, schedule=None, loss=None, dtype
     sizes = draw(st.lists(st.integers(1, most), min_size=2, max_size=4))
     hidden = activation or draw(st.sampled_from(NAMES))
     loss = LOSSES[loss or draw(st.sampled_from(sorted(LOSSES)))]()
-    if isinstance(loss, BinaryCrossEntropy | CrossEntropy):
-        loss = type(loss)(draw(st.sampled_from([0.0, 0.2])))
+    if isinstance(loss, OfLabels | OfClasses):
+        loss = with_label_smoothing(loss, draw(st.sampled_from([0.0, 0.2])))
     sizes[-1] += loss.rows_sum_to_one and sizes[-1] == 1
-    lasts = [loss.canonical or "identity", "sigmoid", "softmax"]
+    lasts = [loss.output, "sigmoid", "softmax", "increasing"]
     lasts += ["softplus"] * (loss.domain[1] > 1)  # beyond 1 a cross-entropy is no number
     last = draw(st.sampled_from(lasts))
     scale = 0.5 / max(sizes) ** 0.5
@@ -226,10 +227,18 @@ def other_settings(member):
     changed = {f.name: getattr(member, f.name) for f in dataclasses.fields(member)}
     for name, value in changed.items():
         if name != "rate":  # which the test chooses
-            changed[name] = not value if isinstance(value, bool) else value * 0.6 + 0.1
+            changed[name] = changed_number(value)
     if "grow" in changed:
         changed["grow"] = 1.4  # which must be above 1
     return dataclasses.replace(member, **changed)
+
+
+def changed_number(value):
+    if isinstance(value, tuple):
+        return tuple(map(changed_number, value))
+    if isinstance(value, int):
+        return not value if isinstance(value, bool) else value + 2
+    return abs(value) * 0.6 + 0.1
 
 
 def members_with_settings(entries):

@@ -23,7 +23,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, RobustScaler, StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from chainrule.preprocessing import TableEncoder
@@ -64,9 +64,10 @@ def with_gaps(seed: int = 0) -> np.ndarray[Any, Any]:
     return x
 
 
-def test_robust_numbers_are_the_robust_scalers_squashed() -> None:
+def test_robust_numbers_are_in_quartile_distances_squashed() -> None:
     x = with_gaps()
-    z = RobustScaler().fit_transform(x)
+    q25, median, q75 = np.nanquantile(x, [0.25, 0.5, 0.75], axis=0, method="averaged_inverted_cdf")
+    z = (x - median) / (q75 - q25)
     z[np.isnan(z)] = 0
     features = TableEncoder(missing="impute").fit_transform(x)
     np.testing.assert_allclose(features, z / np.sqrt(1 + (z / 3) ** 2), rtol=1e-9, atol=1e-12)

@@ -47,7 +47,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, scale
 from sklearn.utils import estimator_html_repr
 
-from chainrule import MLPClassifier, MLPRegressor
+from chainrule import MLPClassifier, MLPRegressor, ModelCheckpoint, load_model
 
 IRIS = load_iris(return_X_y=True)
 CANCER_X, CANCER_y = load_breast_cancer(return_X_y=True)
@@ -344,3 +344,30 @@ def test_a_model_in_an_open_file():
     pickle.dump(model, file)
     file.seek(0)
     assert np.array_equal(pickle.load(file).predict(IRIS[0]), model.predict(IRIS[0]))
+
+
+def test_callbacks_of_scikit_learn():
+    protocol = pytest.importorskip("sklearn.callback", reason="scikit-learn is before 1.9")
+    monitor = protocol.ScoringMonitor(scoring="accuracy")
+    model = classifier(max_iter=7).set_callbacks(monitor).fit(*IRIS)
+    rows = [row for row in monitor.get_logs().data if row["task_name"] == "epoch"]
+    scores = [classifier(max_iter=1 + k).fit(*IRIS).score(*IRIS) for k in range(7)]
+    assert [row["accuracy"] for row in rows] == scores
+    assert not hasattr(model, "_callback_fit_ctx")
+    assert np.array_equal(model.coefs_[0], classifier(max_iter=7).fit(*IRIS).coefs_[0])
+
+
+def test_progress_bar_of_scikit_learn_around_a_search(capfd):
+    protocol = pytest.importorskip("sklearn.callback", reason="scikit-learn is before 1.9")
+    search = GridSearchCV(regressor(max_iter=3), {"alpha": [0.1, 1]}, cv=2)
+    search.set_callbacks(protocol.ProgressBar(max_propagation_depth=None))
+    search.fit(DIABETES_X, DIABETES_y)
+    assert "MLPRegressor - fit" in capfd.readouterr().out
+
+
+def test_a_checkpoint_is_an_estimator(tmp_path):
+    saving = ModelCheckpoint(tmp_path / "best.chainrule", monitor="loss", save_best_only=False)
+    model = classifier(max_iter=5, callbacks=[saving]).fit(*IRIS)
+    stored = load_model(saving.latest)
+    assert np.array_equal(stored.predict_proba(IRIS[0]), model.predict_proba(IRIS[0]))
+    assert stored.n_iter_ == 5

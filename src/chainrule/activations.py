@@ -3,7 +3,8 @@
 Each member holds σ(z) and σ′ side by side. Formulas use arithmetic, exp, expm1, log1p, tanh,
 maximum, minimum, sign and abs only, and never branch on a value: any engine can run them, and
 they stay finite and exact to rounding where |z| is large. The derivative may use a = σ(z) where
-that saves work. At a kink, where reasonable people choose differently, relu′(0) = 0 here.
+that saves work. At a kink, where reasonable people choose differently, relu′(0) = 0 here. The two
+at the end take the units of a row together; σ′ is then a matrix, and `pullback` applies it.
 
 Add one: write the class, and name it in `ACTIVATIONS`. Everything else follows the table.
 
@@ -17,39 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from numpy import abs, exp, expm1, log1p, maximum, minimum, sign, tanh
+from numpy import abs, cumsum, exp, expm1, log1p, maximum, minimum, sign, tanh
 
-from chainrule.arrays import Array, refuse_outside
+from chainrule.arrays import Array, is_whole, refuse_outside
 from chainrule.names import look_up
-
-
-class Activation:
-    """What every activation offers: `value`, `derivative`, and `pullback` made of them."""
-
-    kinks: ClassVar[tuple[float, ...]] = ()  #: where σ′ jumps: a numerical derivative fails there
-    initializer: ClassVar[str] = "glorot_uniform"  #: first weights that suit this activation
-    #: How a textbook writes what a method computes, where that is written otherwise to stay exact.
-    textbook: ClassVar[Mapping[str, str]] = {}
-
-    @property
-    def name(self) -> str:
-        """The name under which this activation stands in `ACTIVATIONS`, else its class's name."""
-        same = (name for name, entry in ACTIVATIONS.items() if entry == self)
-        return next(same, type(self).__name__)
-
-    def value(self, z: Array) -> Array:
-        """Return a = σ(z), elementwise; the shape of `z`."""
-        raise NotImplementedError
-
-    def derivative(self, z: Array, a: Array) -> Array:
-        """Return σ′(z), elementwise, from z and a = σ(z); the shape of `z`."""
-        raise NotImplementedError
-
-    def pullback(self, g: Array, z: Array, a: Array) -> Array:
-        """Return ∂C/∂z = ∂C/∂a ⊙ σ′(z), given g = ∂C/∂a; the shape of `z`."""
-        return g * self.derivative(z, a)
+from chainrule.own import as_pair, is_pair
+from chainrule.units import Activation as Activation
+from chainrule.units import OverRows
+from chainrule.units import OwnActivation as OwnActivation
+from chainrule.units import is_activation as is_activation
 
 
 @dataclass(frozen=True)
@@ -123,6 +102,20 @@ class LeakyRelu(Activation):
 
 
 @dataclass(frozen=True)
+class Relu6(Activation):
+    """σ(z) = min(max(z, 0), 6), σ′ = 1 for 0 < z < 6, else 0 (Krizhevsky 2010)."""
+
+    kinks: ClassVar[tuple[float, ...]] = (0.0, 6.0)
+    initializer: ClassVar[str] = "he_uniform"
+
+    def value(self, z: Array) -> Array:
+        return minimum(maximum(z, 0), 6)
+
+    def derivative(self, z: Array, a: Array) -> Array:
+        return sign(a) * sign(6 - a)
+
+
+@dataclass(frozen=True)
 class Elu(Activation):
     """σ(z) = max(z, 0) + e^min(z,0) − 1, σ′ = e^min(z,0) (Clevert et al. 2016, α = 1)."""
 
@@ -133,6 +126,23 @@ class Elu(Activation):
 
     def derivative(self, z: Array, a: Array) -> Array:
         return exp(minimum(z, 0))
+
+
+@dataclass(frozen=True)
+class Celu(Activation):
+    """σ(z) = max(z, 0) + α (e^min(z,0)/α − 1), σ′ = e^min(z,0)/α (Barron 2017)."""
+
+    alpha: float = 1.0
+    initializer: ClassVar[str] = "he_uniform"
+
+    def __post_init__(self) -> None:
+        refuse_outside(self, alpha="(0, inf)")
+
+    def value(self, z: Array) -> Array:
+        return maximum(z, 0) + self.alpha * expm1(minimum(z, 0) / self.alpha)
+
+    def derivative(self, z: Array, a: Array) -> Array:
+        return exp(minimum(z, 0) / self.alpha)
 
 
 @dataclass(frozen=True)
@@ -164,6 +174,45 @@ class Softplus(Activation):
 
     def derivative(self, z: Array, a: Array) -> Array:
         return Sigmoid().value(z)
+
+
+@dataclass(frozen=True)
+class LogSigmoid(Activation):
+    """σ(z) = log sigmoid(z) = −softplus(−z), σ′ = sigmoid(−z)."""
+
+    def value(self, z: Array) -> Array:
+        return minimum(z, 0) - log1p(exp(-abs(z)))
+
+    def derivative(self, z: Array, a: Array) -> Array:
+        return Sigmoid().value(-z)
+
+
+@dataclass(frozen=True)
+class HardSigmoid(Activation):
+    """σ(z) = min(max(z + 3, 0), 6) / 6, σ′ = 1/6 for |z| < 3, else 0 (Howard et al. 2019)."""
+
+    kinks: ClassVar[tuple[float, ...]] = (-3.0, 3.0)
+
+    def value(self, z: Array) -> Array:
+        return minimum(maximum(z + 3, 0), 6) / 6
+
+    def derivative(self, z: Array, a: Array) -> Array:
+        return sign(a) * sign(1 - a) / 6
+
+
+@dataclass(frozen=True)
+class HardSwish(Activation):
+    """σ(z) = z s with s = hard_sigmoid(z), σ′ = s + z s′ (Howard et al. 2019)."""
+
+    kinks: ClassVar[tuple[float, ...]] = (-3.0, 3.0)
+    initializer: ClassVar[str] = "he_uniform"
+
+    def value(self, z: Array) -> Array:
+        return z * HardSigmoid().value(z)
+
+    def derivative(self, z: Array, a: Array) -> Array:
+        s = HardSigmoid().value(z)
+        return s + z * HardSigmoid().derivative(z, s)
 
 
 @dataclass(frozen=True)
@@ -234,11 +283,8 @@ class Exponential(Activation):
 
 
 @dataclass(frozen=True)
-class Softmax(Activation):
-    """σ(z)ᵢ = e^zᵢ / Σⱼ e^zⱼ over the units of a row.
-
-    Its units depend on each other, so σ′ is a matrix, diag(a) − a·aᵀ, and `pullback` applies it.
-    """
+class Softmax(OverRows):
+    """σ(z)ᵢ = e^zᵢ / Σⱼ e^zⱼ over the units of a row; σ′ = diag(a) − a·aᵀ."""
 
     textbook: ClassVar[Mapping[str, str]] = {"value": "exp(z) / exp(z).sum(axis=1)"}
 
@@ -246,11 +292,42 @@ class Softmax(Activation):
         e = exp(z - z.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
-    def derivative(self, z: Array, a: Array) -> Array:
-        raise TypeError("softmax has a matrix for a derivative; use pullback(g, z, a)")
-
     def pullback(self, g: Array, z: Array, a: Array) -> Array:
         return a * (g - (g * a).sum(axis=1, keepdims=True))
+
+
+@dataclass(frozen=True)
+class Increasing(OverRows):
+    """a₀ = z₀, aⱼ = aⱼ₋₁ + softplus(zⱼ) in each block of units, which so never cross.
+
+    A block is that many units, or with 0 all of the layer's; the last may be shorter. It is the
+    output for several quantiles of each target. ∂aᵢ/∂zⱼ = sigmoid(zⱼ) for i ≥ j ≥ 1, in a block.
+    """
+
+    block: int = 0
+    initializer: ClassVar[str] = "lecun_uniform"
+
+    def __post_init__(self) -> None:
+        if not is_whole(self.block):
+            raise ValueError(f"Increasing: block={self.block!r} must be a whole number >= 0")
+
+    def _blocks(self, units: int) -> list[slice]:
+        size = self.block or units
+        return [slice(start, start + size) for start in range(0, units, size)]
+
+    def value(self, z: Array) -> Array:
+        a = Softplus().value(z)
+        for block in self._blocks(z.shape[1]):
+            a[:, block.start] = z[:, block.start]
+            a[:, block] = cumsum(a[:, block], axis=1)
+        return a
+
+    def pullback(self, g: Array, z: Array, a: Array) -> Array:
+        slope, after = Sigmoid().value(z), g + 0.0
+        for block in self._blocks(z.shape[1]):
+            slope[:, block.start] = 1
+            after[:, block] = cumsum(g[:, block][:, ::-1], axis=1)[:, ::-1]
+        return slope * after
 
 
 #: The one table of activations, by name. Estimators, command line and tests read it when used.
@@ -261,20 +338,37 @@ ACTIVATIONS: dict[str, Activation] = {
     "tanh": Tanh(),
     "relu": Relu(),
     "leaky_relu": LeakyRelu(),
+    "relu6": Relu6(),
     "elu": Elu(),
+    "celu": Celu(),
     "selu": Selu(),
     "softplus": Softplus(),
+    "log_sigmoid": LogSigmoid(),
+    "hard_sigmoid": HardSigmoid(),
+    "hard_swish": HardSwish(),
     "gelu": Gelu(),
     "silu": Silu(),
     "mish": Mish(),
     "softsign": Softsign(),
     "exp": Exponential(),
     "softmax": Softmax(),
+    "increasing": Increasing(),
 }
+Activation.table = ACTIVATIONS
 
 
-def get_activation(activation: str | Activation) -> Activation:
-    """Return the activation of that name, or the one given; raise ValueError when unknown."""
+def get_activation(activation: Any) -> Activation:
+    """Return the activation of that name, the one given, or one of the user's own two functions.
+
+    Raises ValueError when it is unknown, or is no pair of functions (value, derivative).
+
+    >>> square = get_activation((lambda z: z * z, lambda z: 2 * z))
+    >>> import numpy as np
+    >>> square.pullback(1.0, z := np.array([[-1.0, 3.0]]), square.value(z))
+    array([[-2.,  6.]])
+    """
     if isinstance(activation, Activation):
         return activation
+    if is_pair(activation):
+        return OwnActivation(*as_pair(activation, "activation", ("z", "z or (z, a)")))
     return look_up(ACTIVATIONS, activation, "activation")

@@ -208,6 +208,25 @@ def as_weights(weights: Any, rows: int, dtype: Any) -> Array | None:
     return vector
 
 
+def as_targets(Y: Any, loss: Loss, dtype: Any, outputs: int) -> Any:
+    """Return targets (n, outputs), each repeated for the outputs that are compared with it.
+
+    Raises ValueError as `as_matrix` and `check_targets` do, and for outputs that make no blocks.
+    """
+    if (k := loss.outputs_per_target) > 1:
+        if outputs % k:
+            raise ValueError(
+                f"{type(loss).__name__} compares {k} outputs with each target; the network has"
+                f" {outputs}: give it {k} for each"
+            )
+        Y = as_matrix(Y, "Y", dtype)
+        if Y.shape[1] * k == outputs and not is_sparse(Y):
+            Y = np.repeat(Y, k, axis=1)
+    Y = as_matrix(Y, "Y", dtype, outputs)
+    check_targets(loss, Y)
+    return Y
+
+
 def check_targets(loss: Loss, Y: Array) -> None:
     """Raise ValueError when a target lies where `loss` is not defined."""
     if is_sparse(Y):

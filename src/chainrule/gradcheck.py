@@ -116,7 +116,7 @@ def check_gradients(
     X: Any,
     Y: Any,
     *,
-    loss: str | Loss = "squared_error",
+    loss: Any = "squared_error",
     weights: Any = None,
     penalty: Penalty = NO_PENALTY,
     directions: int | None = None,

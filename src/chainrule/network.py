@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.activations import Activation, get_activation
+from chainrule.activations import Activation, get_activation, is_activation
 from chainrule.arrays import Array, aligned_zeros, is_whole, refuse_beyond_memory
-from chainrule.data import as_matrix, as_weights, check_dtype, check_sizes, check_targets
+from chainrule.data import as_matrix, as_targets, as_weights, check_dtype, check_sizes
 from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
 from chainrule.native.predict import Passage, Passages
@@ -55,8 +55,8 @@ def row_losses(layers: Sequence[Dense], trace: Trace, Y: Array, loss: Loss) -> A
 def output_delta(layers: Sequence[Dense], trace: Trace, Y: Array, loss: Loss) -> Array:
     """Return BP1 before averaging: ∂loss/∂Z of the output layer (n, outputs)."""
     z, a, sigma = trace.Z[-1], trace.A[-1], layers[-1].activation
-    if loss.pairs_with(sigma):
-        return a - loss.target(Y)  # what the line below simplifies to for a canonical pair
+    if loss.pairs_with(sigma):  # a canonical pair, for which the line below simplifies
+        return loss.delta_from_logits(z, a, loss.target(Y))
     return sigma.pullback(loss.gradient(a, loss.target(Y)), z, a)
 
 
@@ -120,9 +120,10 @@ class Network:
     sizes : sequence of int
         Units per layer, inputs first, outputs last. Two sizes make a network without hidden
         layer: linear, logistic or softmax regression, by its activation.
-    activations : str, Activation, or a sequence of one per layer after the input
-        A single one is meant for the hidden layers; the output is then `output_activation`.
-    output_activation : str or Activation
+    activations : str, Activation, pair of functions, or a list of one per layer after the input
+        A single one is meant for the hidden layers; the output is then `output_activation`. A pair
+        is your own value(z) and derivative(z), or derivative(z, a).
+    output_activation : str, Activation or pair of functions
         Used when `activations` is a single one.
     initializers : str, function (rng, n_in, n_out), or a sequence of one per layer
         "auto" takes what suits each activation.
@@ -145,16 +146,16 @@ class Network:
     def __init__(
         self,
         sizes: Sequence[int],
-        activations: str | Activation | Sequence[str | Activation] = "relu",
+        activations: Any = "relu",
         *,
-        output_activation: str | Activation = "identity",
+        output_activation: Any = "identity",
         initializers: str | Initializer | Sequence[str | Initializer] = "auto",
         seed: int | np.random.Generator = 0,
         dtype: Any = "float64",
     ) -> None:
         self.sizes = check_sizes(sizes)
         depth = len(self.sizes) - 1
-        if isinstance(activations, (str, Activation)):
+        if is_activation(activations):
             activations = [activations] * (depth - 1) + [output_activation]
         if isinstance(initializers, str) or callable(initializers):
             initializers = [initializers] * depth
@@ -240,7 +241,7 @@ class Network:
         return np.stack(columns, axis=1)
 
     def input_gradient(
-        self, X: Any, Y: Any, loss: str | Loss = "squared_error", *, weights: Any = None
+        self, X: Any, Y: Any, loss: Any = "squared_error", *, weights: Any = None
     ) -> Array:
         """Return ∂C/∂X (n, inputs), which is `backward(forward(X), Y, loss).dX`, and nothing else.
 
@@ -251,11 +252,12 @@ class Network:
         (1, 2)
         """
         X, loss, passage = self._dense(X), get_loss(loss), self._passage()
-        A = passage.predict(X) if passage else None
+        at_z = loss.pairs_with(self.layers[-1].activation)
+        plain = not at_z or type(loss).delta_from_logits is Loss.delta_from_logits  # without z
+        A = passage.predict(X) if passage and plain else None
         if passage is None or A is None:
             return np.asarray(self.backward(self.forward(X), Y, loss, weights=weights).dX)
         Y, share, _ = self._targets(len(X), Y, loss, weights)
-        at_z = loss.pairs_with(self.layers[-1].activation)
         g = A - loss.target(Y) if at_z else loss.gradient(A, loss.target(Y))
         dX = passage.pull_back(X, (g * share)[:, None], at_z)
         return np.asarray(dX)[:, 0]
@@ -270,7 +272,7 @@ class Network:
         self,
         X: Any,
         Y: Any,
-        loss: str | Loss = "squared_error",
+        loss: Any = "squared_error",
         *,
         weights: Any = None,
         penalty: Penalty = NO_PENALTY,
@@ -284,7 +286,7 @@ class Network:
         self,
         trace: Trace,
         Y: Any,
-        loss: str | Loss = "squared_error",
+        loss: Any = "squared_error",
         *,
         weights: Any = None,
         penalty: Penalty = NO_PENALTY,
@@ -331,10 +333,9 @@ class Network:
         return self._targets(n, Y, loss, weights)
 
     def _targets(self, n: int, Y: Any, loss: Loss, weights: Any) -> tuple[Array, Array, float]:
-        Y = as_matrix(Y, "Y", self.dtype, self.sizes[-1])
+        Y = as_targets(Y, loss, self.dtype, self.sizes[-1])
         if Y.shape[0] != n:
             raise ValueError(f"Y has {Y.shape[0]} rows; expected {n}, as X has")
-        check_targets(loss, Y)
         weights = as_weights(weights, n, self.dtype)
         w = np.ones(n, self.dtype) if weights is None else weights
         return Y, (w / w.sum())[:, None], float(w.sum())

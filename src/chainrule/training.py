@@ -12,7 +12,8 @@ import numpy as np
 
 from chainrule.arrays import is_number, is_whole
 from chainrule.callbacks import Callback, EarlyStopping, check_callbacks
-from chainrule.data import as_matrix, as_weights, check_targets, split
+from chainrule.data import as_matrix, as_targets, as_weights, split
+from chainrule.derivatives import check_own
 from chainrule.engine import Data, Plan
 from chainrule.history import History
 from chainrule.loop import Loop, Metric
@@ -28,7 +29,7 @@ def train(
     X: Any,
     Y: Any,
     *,
-    loss: str | Loss = "squared_error",
+    loss: Any = "squared_error",
     optimizer: str | Optimizer | LBFGS = "adam",
     schedule: str | Schedule = "constant",
     epochs: int = 200,
@@ -72,7 +73,9 @@ def train(
     loss, optimizer, schedule : str or object
         A name from the tables `LOSSES`, `OPTIMIZERS`, `SCHEDULES`, or an entry with your
         settings: ``SGD(0.4, momentum=0.6)`` has the learning rate 0.4. "squared_error" is
-        ½·mean over rows of the sum over outputs. Targets of "cross_entropy" are one-hot.
+        ½·mean over rows of the sum over outputs. Targets of "cross_entropy" are one-hot. A loss may
+        be your own two functions, value(a, y) and gradient(a, y), elementwise. Your own formulas
+        are checked against finite differences when first used.
     epochs : int
         Most passes over the data; with L-BFGS, most iterations.
     batch_size : int, optional
@@ -213,10 +216,9 @@ def _hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data]:
 
 def _as_data(network: Network, X: Any, Y: Any, weights: Any, loss: Loss) -> Data:
     X = as_matrix(X, "X", network.dtype, network.sizes[0])
-    Y = as_matrix(Y, "Y", network.dtype, network.sizes[-1])
+    Y = as_targets(Y, loss, network.dtype, network.sizes[-1])
     if X.shape[0] != Y.shape[0]:
         raise ValueError(f"X has {X.shape[0]} rows and Y has {Y.shape[0]}; expected as many")
-    check_targets(loss, Y)
     return Data(X, Y, as_weights(weights, X.shape[0], network.dtype))
 
 
@@ -228,8 +230,10 @@ def _make_plan(network: Network, n: int, settings: dict[str, Any]) -> Plan:
     if batch_size is None:
         batch_size = n if optimizer.full_batch else min(200, n)
     _check_settings(settings, batch_size, n, optimizer, schedule)
+    loss = get_loss(settings["loss"])
+    check_own(network.activations, loss)
     return Plan(
-        loss=get_loss(settings["loss"]),
+        loss=loss,
         optimizer=optimizer,
         schedule=schedule,
         penalty=settings["penalty"] or _penalty(settings["l1"], settings["l2"]),

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from chainrule.activations import OwnActivation
 from chainrule.arrays import Array, address, aligned_zeros
+from chainrule.cost import OwnLoss
 from chainrule.data import in_random_order
 from chainrule.engine.contract import (
     COLUMNS,
@@ -27,8 +29,8 @@ from chainrule.engine.contract import (
     layer_name,
 )
 from chainrule.native import Library, cores, find
-from chainrule.native.formulas import fill, number
-from chainrule.native.job import Job, Layer
+from chainrule.native.formulas import count, fill, number
+from chainrule.native.job import LOSS_SETTINGS, Job, Layer
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
@@ -236,8 +238,11 @@ def unsupported(library: Library, plan: Plan, network: Network, data: Data) -> s
         asked.append(("OPTIMIZERS", plan.optimizer))
         if type(plan.schedule) is not Schedule:
             asked.append(("SCHEDULES", plan.schedule))
-    strange = (
-        type(member).__name__ for table, member in asked if number(library, table, member) < 0
-    )
-    name = next(strange, "")
-    return f"{name} is not among its formulas" if name else ""
+    for table, member in asked:
+        if isinstance(member, OwnActivation | OwnLoss):
+            return f"{getattr(member.function, '__name__', 'a formula')} is your own, in Python"
+        if number(library, table, member) < 0:
+            return f"{type(member).__name__} is not among its formulas"
+    if count(plan.loss) > LOSS_SETTINGS:
+        return f"{type(plan.loss).__name__} has more than {LOSS_SETTINGS} settings"
+    return ""

@@ -11,6 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted
 
+from chainrule.activations import Activation, get_activation
 from chainrule.arrays import Array
 from chainrule.calibration import apply_temperature, fit_temperature
 from chainrule.data import as_weights, refuse_mixed
@@ -18,7 +19,7 @@ from chainrule.estimators.fitting import MLP, trains_in_steps
 from chainrule.estimators.monitoring import Rows
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_CLASSIFICATION, PARAMETERS
-from chainrule.losses import BinaryCrossEntropy, CrossEntropy, Loss
+from chainrule.losses import Loss, get_loss, with_label_smoothing
 
 
 class MLPClassifier(ClassifierMixin, MLP):
@@ -141,10 +142,22 @@ class MLPClassifier(ClassifierMixin, MLP):
         k = len(self.classes_)
         return (columns == 1)[:, None] if k < 3 else np.eye(k)[columns]
 
-    def _loss_and_output(self) -> tuple[Loss, Any]:
-        if self._kind == "classes" and len(self.classes_) > 2:
-            return CrossEntropy(), "softmax"
-        return BinaryCrossEntropy(), "sigmoid"
+    def _loss_and_output(self) -> tuple[Loss, Activation]:
+        several = self._kind == "classes" and len(self.classes_) > 2
+        if isinstance(self.loss, str):
+            loss: Loss = get_loss(NAMED_LOSSES[self.loss][several])
+        else:
+            loss = get_loss(self.loss)
+        if self.label_smoothing:
+            loss = with_label_smoothing(loss, self.label_smoothing)
+        columns = len(self.classes_) if several or self._kind == "labels" else 1
+        usual = "softmax" if several else "sigmoid"
+        if loss.canonical in ("sigmoid", "softmax"):
+            usual = loss.canonical
+        given = self.output_activation
+        output = get_activation(usual if isinstance(given, str) and given == "auto" else given)
+        _check_pairing(loss, output, columns, self._kind)
+        return loss, output
 
     def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
         if outputs.shape[1] > 1 and self._kind == "classes":
@@ -193,6 +206,8 @@ class MLPClassifier(ClassifierMixin, MLP):
         probability = self._outputs(X, both=True)
         if len(self.classes_) == 1:
             return np.ones_like(probability[:, :1])
+        if self._kind == "classes" and not self._sums_to_one():
+            probability = probability / np.maximum(probability.sum(axis=1, keepdims=True), 1e-300)
         probability = np.maximum(probability, np.finfo(probability.dtype).tiny)
         if hasattr(self, "temperature_"):
             tempered = apply_temperature(
@@ -230,6 +245,10 @@ class MLPClassifier(ClassifierMixin, MLP):
             self._logits(self.predict_proba(rows.X)), Y, rows.weights, loss=self._calibrated()
         )
 
+    def _sums_to_one(self) -> bool:
+        """Tell whether the outputs of a row are the shares of its classes as they stand."""
+        return len(self.classes_) <= 2 or self.activations_[-1] == "softmax"
+
     def _calibrated(self) -> str:
         """Return the loss by which probabilities are calibrated."""
         return "cross_entropy" if self._kind == "classes" else "binary_cross_entropy"
@@ -249,6 +268,31 @@ class MLPClassifier(ClassifierMixin, MLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+#: What `loss` may say -> the loss of labels, and of two classes; that of several classes.
+NAMED_LOSSES = {
+    "auto": ("binary_cross_entropy", "cross_entropy"),
+    "focal": ("binary_focal", "focal"),
+}
+
+
+def _check_pairing(loss: Loss, output: Activation, columns: int, kind: str) -> None:
+    """Raise ValueError for a loss or an output activation that makes no probabilities of these."""
+    what = f"{columns} labels" if kind == "labels" else f"{max(columns, 2)} classes"
+    of_rows = loss.rows_sum_to_one
+    if loss.outputs_per_target > 1 or (of_rows and (columns == 1 or kind == "labels")):
+        raise ValueError(
+            f"loss={loss!r} does not fit {what}; leave it 'auto', or take 'focal'"
+            " (binary_cross_entropy or binary_focal as objects)"
+        )
+    z = np.linspace(-30, 30, 60 * columns).reshape(-1, columns, order="F")
+    a = output.value(z)
+    if not (np.isfinite(a).all() and a.min() >= 0 and a.max() <= 1 and np.ptp(a) > 0):
+        raise ValueError(
+            f"output_activation={output.name!r} gives no probabilities of {what}: from"
+            f" {a.min():.3g} to {a.max():.3g} for z from -30 to 30; take 'auto'"
+        )
 
 
 describe(MLPClassifier, PARAMETERS | OF_CLASSIFICATION, ATTRIBUTES)

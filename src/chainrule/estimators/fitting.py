@@ -1,38 +1,40 @@
 """Fitting: from scikit-learn's contract to trained networks.
 
-`monitoring` keeps rows apart and measures on them, `plan` says what is to be done, `chainrule.loop`
-does it; here is the order of it all, and what is left on the estimator in the end.
+`reading` checks what is given and keeps rows apart, `monitoring` measures on them, `plan` says what
+is to be done, `chainrule.loop` does it; here is the order of it all, and what is left on the
+estimator in the end.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from copy import copy, deepcopy
 from dataclasses import asdict, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import validate_data
 
-from chainrule.activations import get_activation
-from chainrule.arrays import Array, is_number
+from chainrule.arrays import is_number
 from chainrule.callbacks import EarlyStopping, TerminateOnNaN, check_callbacks, monitored
-from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
+from chainrule.derivatives import check_own
 from chainrule.engine import Data, State
-from chainrule.estimators.inputs import encode, encodes, has_encoder
-from chainrule.estimators.insight import Insight
 from chainrule.estimators.monitoring import (
     Rows,
-    check_eval_set,
-    hold_out,
     make_metric,
     monitored_as,
 )
 from chainrule.estimators.outputs import member_count, member_parameters
 from chainrule.estimators.parameters import Parameter, check_parameters
 from chainrule.estimators.plan import hidden_layers, initializers, is_lbfgs, make_plan
+from chainrule.estimators.reading import Reading
+from chainrule.estimators.sklearn_callbacks import (
+    CallbackSupport,
+    protocol_callbacks,
+    with_callbacks,
+)
 from chainrule.estimators.table import PARAMETERS
 from chainrule.estimators.telling import (
     Verbose,
@@ -42,7 +44,6 @@ from chainrule.estimators.telling import (
 )
 from chainrule.history import History
 from chainrule.loop import Diverged, Loop
-from chainrule.losses import Loss
 from chainrule.many import side_by_side
 from chainrule.network import Network
 from chainrule.rows import distinct
@@ -62,7 +63,7 @@ def trains_in_steps(estimator: Any) -> bool:
     return True
 
 
-class MLP(Insight):
+class MLP(CallbackSupport, Reading):
     """What both estimators share: fitting networks to a matrix of targets."""
 
     _own: ClassVar[dict[str, Parameter]] = {}  # parameters that only the subclass has
@@ -72,45 +73,7 @@ class MLP(Insight):
     _stopping: list[dict[str, Any]]  # of each member: best, waited, its epoch and weights
     _seeds: list[int]
 
-    def _look_at_targets(self, y: Any) -> None:
-        """Refuse, before scikit-learn converts it, a y that would change in silence."""
-        refuse_odd(y, "y")
-
-    def _learn_targets(self, y: Any, weights: Array | None, classes: Any) -> None:
-        """Learn what turns y into targets: classes, or mean and scale."""
-        raise NotImplementedError
-
-    def _targets(self, y: Any) -> Array:
-        """Return targets (n, outputs) for y, by what was learnt."""
-        raise NotImplementedError
-
-    def _loss_and_output(self) -> tuple[Loss, Any]:
-        """Return what is minimised, and the activation of the output layer."""
-        raise NotImplementedError
-
-    def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
-        """Return accuracy or R² of outputs (n, outputs)."""
-        raise NotImplementedError
-
-    def _strata(self, Y: Array) -> Any:
-        """Return the class of each row, where a split is to keep their shares."""
-        return None
-
-    def _knows_targets(self) -> bool:
-        """Tell whether targets were learnt; they were not where weights are set by hand."""
-        raise NotImplementedError
-
-    def _refuse_other_targets(self, y: Any) -> None:
-        """Raise ValueError where a warm start cannot go on for targets of another kind."""
-
-    def _weigh(self, y: Any, weights: Array | None, first: bool) -> Array | None:
-        """Return the sample weights with those of the classes."""
-        return weights
-
-    def _calibrate(self, rows: Rows) -> None:
-        """Learn from rows that were not trained on how sure the predictions are."""
-        raise NotImplementedError
-
+    @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None,
         time_limit: float | None = None,
@@ -141,7 +104,10 @@ class MLP(Insight):
         ]
         for loop in loops:
             self._stop_early(loop)
+            loop.time_limit, loop.started = time_limit, loops[0].started
         curve = getattr(self, "loss_curve_", []) if goes_on else []
+        loops[0].model = lambda: _as_if_done(self, loops[0], curve, goes_on)
+        loops[0].callbacks.extend(protocol_callbacks(self, X, y, sample_weight))
         for name in (*UNDER_WAY, "temperature_", "calibration_"):  # of an earlier fit
             self.__dict__.pop(name, None)
         self._run(loops, [None] * len(loops))
@@ -218,64 +184,14 @@ class MLP(Insight):
                 f" {self.n_iter_no_change} epochs"
             )
 
-    def _read(self, X: Any, y: Any, sample_weight: Any, learn: bool, classes: Any = None) -> Rows:
-        """Return features, targets (n, outputs) and weights, checked and of one dtype."""
-        encoding = encodes(self.get_params(deep=False)) if learn else has_encoder(self)
-        refuse_odd(X, "X", but="M" if encoding else "")
-        self._look_at_targets(y)
-        given = X
-        if learn:
-            self.__dict__.pop("encoder_", None)
-        with in_one_line():
-            if encoding:
-                X = encode(self, X, learn)
-                y = check_array(y, accept_sparse="csr", ensure_2d=False, dtype=None, input_name="y")
-                check_consistent_length(X, y)
-            else:
-                X, y = validate_data(
-                    self, X, y, accept_sparse=["csr", "csc"], multi_output=True,
-                    dtype=(np.float64, np.float32), reset=learn,
-                )  # fmt: skip
-            X = X.tocsr() if hasattr(X, "tocsr") else np.ascontiguousarray(X)
-            if y.ndim == 2 and y.shape[1] == 1:
-                y = column_or_1d(y, warn=True)
-            weights = as_weights(sample_weight, X.shape[0], X.dtype)
-            if learn:
-                self._learn_targets(y, weights, classes)
-            Y = np.ascontiguousarray(self._targets(y), dtype=X.dtype)
-        check_targets(self._loss_and_output()[0], Y)
-        weighed = self._weigh(y, weights, learn)
-        weighed = None if weighed is None else weighed.astype(X.dtype, copy=False)
-        raw = hasattr(given, "columns") or encodes(self.get_params(deep=False))
-        return Rows(Data(X, Y, weighed), given if raw else X, y, weights)
-
-    def _split(
-        self, rows: Rows, eval_set: Any, rng: Any, calibrates: bool = True
-    ) -> tuple[Rows, Rows | None, Rows | None]:
-        """Return the rows to train on, to validate on, and to calibrate by."""
-        apart, held_out, names = None, None, getattr(self, "classes_", np.array([])).tolist()
-        if calibrates and self.calibration_fraction:
-            rows, apart = hold_out(
-                rows, self.calibration_fraction, self._strata(rows.data.Y), rng,
-                "calibration_fraction", "set it to 0", names,
-            )  # fmt: skip
-        if eval_set is not None:
-            X, y, weights = check_eval_set(eval_set)
-            held_out = self._read(X, y, weights, learn=False)
-        elif self.early_stopping:
-            rows, held_out = hold_out(
-                rows, self.validation_fraction, self._strata(rows.data.Y), rng,
-                "validation_fraction", "set early_stopping=False", names,
-            )  # fmt: skip
-        return rows, held_out, apart
-
     def _networks(self, data: Data, seeds: Sequence[int], goes_on: bool) -> list[Network]:
         """Return new networks, or the fitted ones in vectors of their own."""
         sizes, activations = hidden_layers(self.get_params(deep=False))
-        output = get_activation(self._loss_and_output()[1])
+        loss, output = self._loss_and_output()
         sizes = [data.X.shape[1], *sizes, data.Y.shape[1]]
         draws = initializers(self.get_params(deep=False), activations)
         activations = [*activations, output]
+        check_own(activations, loss)
         networks = [
             Network(sizes, activations, initializers=draws, seed=seed, dtype=data.X.dtype)
             for seed in seeds
@@ -355,8 +271,6 @@ class MLP(Insight):
         self._take([loop.network for loop in loops])
         loop, network, history = loops[0], loops[0].network, loops[0].history
         self.n_layers_, self.n_outputs_ = len(network.sizes), network.sizes[-1]
-        name = network.activations[-1].name
-        self.out_activation_ = "logistic" if name == "sigmoid" else name  # scikit-learn's word
         losses, watched = curve_of(loop, "loss"), loop.held_out is not None
         self.n_iter_ = len(losses)
         self.t_ = (getattr(self, "t_", 0) if goes_on else 0) + rows * len(losses)
@@ -371,18 +285,18 @@ class MLP(Insight):
         self.stop_reason_ = history.stop_reason
         self.engine_, self.engine_reason_ = history.engine, history.engine_reason
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        encoding = encodes(self.get_params(deep=False))
-        tags.input_tags.sparse = not encoding
-        tags.input_tags.allow_nan = self.missing != "error"
-        tags.input_tags.categorical = tags.input_tags.string = self.categorical_features is not None
-        return tags
-
 
 def _run_one(loop: Loop, engine: str, state: State | None, cancelled: Callable[[], bool]) -> None:
     loop.cancelled = cancelled
     loop.run(engine, 1, state)
+
+
+def _as_if_done(estimator: MLP, loop: Loop, curve: list[float], goes_on: bool) -> MLP:
+    """Return the estimator as if its training had ended now; what goes on does not change it."""
+    view, loop = copy(estimator), copy(loop)
+    loop.network, loop.history = loop.network.copy(), deepcopy(loop.history)
+    view._finish([loop], loop.data.n, curve, goes_on)
+    return view
 
 
 def _as_state(kept: dict[str, Any], network: Network) -> State:

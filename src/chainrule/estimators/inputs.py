@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import check_array
 from sklearn.utils.validation import validate_data
 
 from chainrule.data import in_one_line
@@ -31,30 +32,34 @@ def encodes(p: dict[str, Any]) -> bool:
     )
 
 
-def encode(estimator: Any, X: Any, learn: bool) -> Any:
+def encode(estimator: Any, X: Any, learn: bool, weights: Any = None) -> Any:
     """Return the features (n, features) for a table, by an encoder that is fitted if `learn`.
 
     Raises ValueError for a sparse X, for gaps where `missing` is "error", and for columns that hold
     no numbers where `categorical_features` does not name them.
     """
+    from chainrule.preprocessing.columns import as_array
+
     if sparse.issparse(X):
         raise ValueError(
             "X is sparse; scale_X, missing and categorical_features expect a dense table: leave"
             " them out, or X.toarray()"
         )
     with in_one_line():
+        if not hasattr(X, "columns"):
+            X = check_array(as_array(X), dtype=None, ensure_all_finite=False, estimator=estimator)
         validate_data(estimator, X, reset=learn, skip_check_array=True)
     places = _places(estimator, X)
     table = _marked(X, places)
     if learn:
-        estimator.encoder_ = _fitted(estimator, table)
+        estimator.encoder_ = _fitted(estimator, table, weights)
     features = estimator.encoder_.transform(table)
     if estimator.missing == "error":
         _refuse_gaps(estimator.encoder_, table)
     return features
 
 
-def _fitted(estimator: Any, table: Any) -> TableEncoder:
+def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
     from chainrule.preprocessing import TableEncoder
 
     dtype = "float32" if getattr(table, "dtype", None) == np.float32 else "float64"
@@ -63,7 +68,7 @@ def _fitted(estimator: Any, table: Any) -> TableEncoder:
         missing="impute" if estimator.missing == "error" else estimator.missing,
         drop_ids=False,
         dtype=dtype,
-    ).fit(table)
+    ).fit(table, sample_weight=weights)
     if estimator.categorical_features is None:
         for record, label in zip(encoder.columns_, _labels(encoder), strict=True):
             if record["kind"] not in ("number", "flag", "dropped"):

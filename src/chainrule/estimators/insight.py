@@ -72,7 +72,7 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
 
         `values` (n, features) add up to prediction − prediction at the `baseline`, which is the
         zero row by default; `error` says by how much they do not. `output` is the column that is
-        explained; by default the only one, or each row's most probable class. See
+        explained; by default the only one, each row's most probable class, or the median. See
         `chainrule.attribution.integrated_gradients`.
 
         >>> from chainrule import MLPRegressor
@@ -85,8 +85,7 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         """
         answers, X = self._answers(), self._dense_features(X)
         if output is None:
-            outputs = answers.predict(X)
-            output = outputs.argmax(axis=1) if outputs.shape[1] > 1 else 0
+            output = self._explained(answers.predict(X))
         return integrated_gradients(
             answers, X, baseline, output=output, steps=steps, tolerance=tolerance
         )
@@ -139,9 +138,17 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
                 f"predict_spread compares members, and n_estimators={member_count(self)} has one;"
                 " take n_estimators=5"
             )
-        every = [self._in_units(Y) for Y in self._outputs_of_members(self._features(X))]
+        every = [self._said(self._in_units(Y)) for Y in self._outputs_of_members(self._features(X))]
         spread = np.std(every, axis=0)
         return spread[:, 0] if spread.shape[1] == 1 else spread
+
+    def _explained(self, outputs: Array) -> Any:
+        """Return which column is explained where nobody says it: each row's most probable."""
+        return outputs.argmax(axis=1) if outputs.shape[1] > 1 else 0
+
+    def _said(self, outputs: Array) -> Array:
+        """Return those of the outputs (n, outputs) that are predicted: of quantiles, the middle."""
+        return outputs
 
     def _in_units(self, outputs: Array) -> Array:
         """Return outputs (n, outputs) in the units of y."""

@@ -79,7 +79,8 @@ def make_metric(estimator: Any, network: Network, seen: Rows) -> Metric:
     """Return what measures a network's outputs on the rows `seen`, by the parameter `monitor`."""
     monitor, weights = estimator.monitor, seen.weights
     if isinstance(monitor, str) and monitor in ("metric", "validation_loss"):
-        return lambda Y, outputs: float(estimator._metric(Y, outputs, weights))
+        weighed = seen.data.weights  # with those of the classes, as in what is minimised
+        return lambda Y, outputs: float(estimator._metric(Y, outputs, weighed))
     if isinstance(monitor, Loss) or (isinstance(monitor, str) and monitor in LOSSES):
         loss = get_loss(monitor)
         return lambda Y, outputs: -_mean_loss(loss, Y, outputs, weights)

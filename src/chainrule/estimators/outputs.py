@@ -6,10 +6,11 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.activations import ACTIVATIONS, Activation, get_activation
+from chainrule.activations import ACTIVATIONS, Activation, Sigmoid, get_activation
 from chainrule.arrays import Array, is_whole
 from chainrule.data import in_one_line, refuse_odd
 from chainrule.estimators.inputs import encode, has_encoder
@@ -28,6 +29,7 @@ class Outputs(BaseEstimator):
     coefs_: list[Array]
     intercepts_: list[Array]
     activations_: list[str | Activation]
+    out_activation_: str
 
     def _take(self, networks: list[Network]) -> None:
         """Take over the parameters of the members, the first of which is `coefs_`."""
@@ -36,6 +38,8 @@ class Outputs(BaseEstimator):
         self.activations_ = [
             a.name if ACTIVATIONS.get(a.name) == a else a for a in first.activations
         ]
+        name = first.activations[-1].name
+        self.out_activation_ = "logistic" if name == "sigmoid" else name  # scikit-learn's word
         self.__dict__.pop("members_", None)
         if len(networks) > 1:
             self.members_ = [{"coefs": list(n.W), "intercepts": list(n.b)} for n in networks]
@@ -50,7 +54,7 @@ class Outputs(BaseEstimator):
             X = validate_data(
                 self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False
             )
-        return X.tocsr() if hasattr(X, "tocsr") else X
+        return sparse.csr_array(X) if sparse.issparse(X) else X
 
     def _outputs(self, X: Any, both: bool = False) -> Array:
         """Return the outputs (n, outputs) for X, all finite, or raise as scikit-learn asks.
@@ -92,7 +96,8 @@ class Outputs(BaseEstimator):
         refuse_infinite(trace.A[-1])
         if not both or trace.A[-1].shape[1] > 1:
             return np.asarray(trace.A[-1])
-        return np.hstack([get_activation("sigmoid").value(-trace.Z[-1]), trace.A[-1]])
+        sigma, Z, A = get_activation(self.activations_[-1]), trace.Z[-1], trace.A[-1]
+        return np.hstack([sigma.value(-Z) if isinstance(sigma, Sigmoid) else 1 - A, A])
 
     def _threads(self) -> int | None:
         return self.n_threads if is_whole(self.n_threads, 1) else None

@@ -11,10 +11,10 @@ import numpy as np
 
 from chainrule.activations import Activation, get_activation
 from chainrule.engine import Plan
-from chainrule.estimators.table import pair_of_functions
 from chainrule.initializers import as_scikit_learn
 from chainrule.losses import Loss
 from chainrule.optimizers import LBFGS, SGD, AdamW, Optimizer, get_optimizer
+from chainrule.own import is_pair
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, InverseScaling, ReduceOnPlateau, Schedule, get_schedule
 
@@ -31,7 +31,7 @@ def hidden_layers(p: Parameters) -> tuple[list[int], list[Activation]]:
     """Return sizes and activations of the hidden layers."""
     sizes = _sizes(p)
     given = p["activation"]
-    one = isinstance(given, (str, Activation)) or pair_of_functions(given)
+    one = isinstance(given, (str, Activation)) or is_pair(given)
     names = [given] * len(sizes) if one else list(given)
     if len(names) != len(sizes):
         raise ValueError(
@@ -77,6 +77,11 @@ def make_plan(p: Parameters, loss: Loss, n: int, depth: int, seed: int) -> Plan:
     optimizer = _optimizer(p)
     if isinstance(optimizer, LBFGS):
         _refuse_for_lbfgs(p)
+    elif optimizer.rate * p["weight_decay"] > 1:
+        raise ValueError(
+            f"weight_decay={p['weight_decay']!r} at a learning rate of {optimizer.rate:g} takes"
+            f" more from a weight than there is; expected at most {1 / optimizer.rate:g}"
+        )
     return Plan(
         loss=loss,
         optimizer=optimizer,
@@ -88,6 +93,9 @@ def make_plan(p: Parameters, loss: Loss, n: int, depth: int, seed: int) -> Plan:
         shuffle=bool(p["shuffle"]),
         dropout=_dropout(p, depth),
         clip_norm=p["clip_norm"],
+        weight_decay=float(p["weight_decay"]),
+        gradient_accumulation_steps=int(p["gradient_accumulation_steps"]),
+        ema_decay=p["ema_decay"],
     )
 
 
@@ -99,7 +107,7 @@ def _batch_size(p: Parameters, optimizer: Optimizer | LBFGS, n: int) -> int:
         warnings.warn(f"batch_size={batch_size} is more than the {n} rows: it is {n} now",
                       stacklevel=6)  # fmt: skip
     batch_size = n if isinstance(optimizer, LBFGS) else min(batch_size, n)
-    if optimizer.full_batch and batch_size < n:
+    if optimizer.full_batch and batch_size * int(p["gradient_accumulation_steps"]) < n:
         raise ValueError(
             f"solver={p['solver']!r} needs full batches, got batch_size={batch_size} for {n} rows;"
             " leave batch_size='auto', or take another solver, such as 'adam'"

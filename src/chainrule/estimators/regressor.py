@@ -9,15 +9,17 @@ from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils.validation import check_is_fitted
 
-from chainrule.arrays import Array
+from chainrule.activations import Activation, Identity, Increasing, get_activation
+from chainrule.arrays import Array, is_number
 from chainrule.data import as_numbers
 from chainrule.estimators.fitting import MLP
 from chainrule.estimators.monitoring import Rows
 from chainrule.estimators.outputs import refuse_infinite
 from chainrule.estimators.parameters import Parameter, describe, store
 from chainrule.estimators.table import ATTRIBUTES, OF_REGRESSION, PARAMETERS
-from chainrule.intervals import conformal_radius, interval
-from chainrule.losses import Loss, get_loss
+from chainrule.intervals import conformal_radius, cqr_offset, interval, quantile_pair
+from chainrule.losses import Loss, Quantile, Quantiles, get_loss
+from chainrule.spread import SPREADS
 
 
 class MLPRegressor(RegressorMixin, MLP):
@@ -78,16 +80,14 @@ class MLPRegressor(RegressorMixin, MLP):
         self.y_mean_, self.y_scale_ = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
         if self.scale_y == "none":
             return
-        if self._loss_and_output()[1] != "identity":
+        output = self._loss_and_output()[1]
+        if not isinstance(output, (Identity, Increasing)):
             raise ValueError(
-                f"scale_y={self.scale_y!r} does not fit loss={self.loss!r}; take scale_y='none'"
+                f"scale_y={self.scale_y!r} does not fit loss={self.loss!r}, whose output activation"
+                f" is {output.name!r}; take scale_y='none'"
             )
-        # On Y / 2^k with |Y| < 2^k: the squares of 1e200 and of 1e-200 have no float.
-        k = np.frexp(np.abs(Y).max(axis=0))[1]
-        small = np.ldexp(Y, -k)
-        center, spread = SPREADS[self.scale_y](small, weights)
-        self.y_mean_ = np.ldexp(center, k)
-        self.y_scale_ = np.where(spread > 0, np.maximum(np.ldexp(spread, k), 5e-324), 1.0)
+        learnt = np.array([SPREADS[self.scale_y](column, weights) for column in Y.T])
+        self.y_mean_, self.y_scale_ = learnt.T.copy()
 
     def _knows_targets(self) -> bool:
         return hasattr(self, "y_mean_")
@@ -103,22 +103,77 @@ class MLPRegressor(RegressorMixin, MLP):
                 f"y holds {Y.min():g} and {Y.max():g}, whose distance has no float64; expected"
                 " smaller numbers: divide them by a power of ten"
             )
-        return np.asarray(scaled)
+        return np.asarray(np.repeat(scaled, self._loss_and_output()[0].outputs_per_target, axis=1))
 
-    def _loss_and_output(self) -> tuple[Loss, Any]:
+    def _loss_and_output(self) -> tuple[Loss, Activation]:
         loss = get_loss(self.loss)
-        return loss, loss.canonical or "identity"
+        if isinstance(self.loss, str) and self.loss == "quantile":
+            one = is_number(self.quantile)
+            loss = Quantile(float(self.quantile)) if one else Quantiles(tuple(self.quantile))
+        given = self.output_activation
+        if isinstance(given, str) and given == "auto":
+            return loss, loss.output
+        if loss.outputs_per_target > 1:
+            raise ValueError(
+                f"output_activation={given!r} would let the quantiles cross; leave it 'auto'"
+            )
+        return loss, get_activation(given)
+
+    def _quantiles(self) -> tuple[float, ...]:
+        """Return the quantiles of each target that the network was fitted to; none is none."""
+        loss = self._loss_and_output()[0]
+        one = (loss.quantile,) if isinstance(loss, Quantile) else ()
+        return loss.quantiles if isinstance(loss, Quantiles) else one
+
+    def _middle(self) -> int:
+        """Return which of several quantiles is nearest to 0.5."""
+        return int(np.abs(np.subtract(self._quantiles(), 0.5)).argmin())
+
+    def _each(self, outputs: Array) -> Array:
+        """Return outputs as (n, targets, outputs of each)."""
+        return outputs.reshape(len(outputs), len(self.y_mean_), -1)
+
+    def _said(self, outputs: Array) -> Array:
+        each = self._each(outputs)
+        return each[:, :, 0] if each.shape[2] == 1 else each[:, :, self._middle()]
 
     def _metric(self, Y: Array, outputs: Array, weights: Array | None) -> float:
         if not np.isfinite(outputs).all():
             return -np.inf
         with np.errstate(over="ignore"):  # numbers too large to square are as bad as can be
-            return float(r2_score(Y, outputs, sample_weight=weights))
+            return float(r2_score(self._said(Y), self._said(outputs), sample_weight=weights))
 
     def predict(self, X: Any) -> Array:
-        """Return the predicted number of each row (n,), or numbers (n, outputs)."""
-        Y = self._in_units(self._outputs(X))
+        """Return the predicted number of each row (n,), or numbers (n, targets).
+
+        Of several quantiles it is the one nearest to 0.5.
+        """
+        Y = self._said(self._in_units(self._outputs(X)))
         return Y[:, 0] if Y.shape[1] == 1 else Y
+
+    def predict_quantiles(self, X: Any) -> Array:
+        """Return the quantiles (n, quantiles), or (n, targets, quantiles), in rising order.
+
+        Raises ValueError for a network that was not fitted with loss='quantile'.
+
+        >>> from sklearn.datasets import load_diabetes
+        >>> X, y = load_diabetes(return_X_y=True)
+        >>> model = MLPRegressor("quantile", (), quantile=(0.1, 0.5, 0.9), scale_y="standard",
+        ...                      learning_rate_init=0.05, random_state=0)
+        >>> low, middle, high = model.fit(X, y).predict_quantiles(X).T
+        >>> bool((low <= middle).all() and (middle <= high).all())
+        True
+        >>> bool(abs((y < low).mean() - 0.1) < 0.03 and abs((y > high).mean() - 0.1) < 0.03)
+        True
+        """
+        outputs = self._outputs(X)
+        if not self._quantiles():
+            raise ValueError(
+                f"loss={self.loss!r} fits no quantiles; fit with loss='quantile',"
+                " quantile=(0.05, 0.5, 0.95)"
+            )
+        each = self._each(self._in_units(outputs))
+        return each[:, 0] if each.shape[1] == 1 else each
 
     def calibrate(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Remember how far off predictions are on rows that were not trained on; return self.
@@ -154,27 +209,63 @@ class MLPRegressor(RegressorMixin, MLP):
         >>> bool(0.8 < ((low <= y[300:]) & (y[300:] <= high)).mean() < 1)
         True
         """
-        outputs = self._in_units(self._outputs(X))
+        each = self._each(self._in_units(self._outputs(X)))
+        low, high = self._ends(confidence) if each.shape[2] > 1 else (0, 0)
         known = self.__dict__.get("calibration_")
-        if known is None:
+        if known is not None:
+            offset = self._offset(known, low, high, confidence)
+        elif low == high:
             raise ValueError(
                 "predict_interval needs rows that were not trained on: call calibrate(X, y), or fit"
                 " with calibration_fraction=0.2; or fit quantiles: loss='quantile',"
                 " quantile=(0.05, 0.5, 0.95)"
             )
-        radius = conformal_radius(
-            known["truth"] - known["outputs"], confidence, weights=known["weights"]
-        )
-        ends = interval(outputs, outputs, radius)
+        else:
+            self._refuse_other(confidence, low, high)
+            offset = np.zeros(1)
+        ends = interval(each[:, :, low], each[:, :, high], offset)
         return ends[:, 0] if ends.shape[1] == 1 else ends
 
+    def _ends(self, confidence: float) -> tuple[int, int]:
+        return quantile_pair(self._quantiles(), confidence)
+
+    def _offset(self, known: dict[str, Any], low: int, high: int, confidence: float) -> Array:
+        """Return by how much an interval is to be wider, on either side."""
+        each, truth, weights = self._each(known["outputs"]), known["truth"], known["weights"]
+        if low == high:
+            return conformal_radius(truth - each[:, :, low], confidence, weights=weights)
+        return cqr_offset(truth, each[:, :, low], each[:, :, high], confidence, weights=weights)
+
+    def _refuse_other(self, confidence: float, low: int, high: int) -> None:
+        q = self._quantiles()
+        if abs(q[high] - q[low] - confidence) > 1e-6:
+            tail = (1 - confidence) / 2
+            raise ValueError(
+                f"the quantiles {q[low]:g} and {q[high]:g} bound a confidence of"
+                f" {q[high] - q[low]:g}, not {confidence:g}; call calibrate(X, y) first, or fit"
+                f" quantile=({tail:.4g}, 0.5, {1 - tail:.4g})"
+            )
+
     def _unit(self) -> Array:
-        return self.y_scale_
+        return np.repeat(self.y_scale_, self._loss_and_output()[0].outputs_per_target)
+
+    def _explained(self, outputs: Array) -> Any:
+        if outputs.shape[1] == 1:
+            return 0
+        if len(self.y_mean_) == 1:
+            return self._middle()
+        raise ValueError(
+            f"there are {outputs.shape[1]} outputs; say which is to be explained: output=0"
+        )
 
     def _in_units(self, outputs: Array) -> Array:
         """Return outputs (n, outputs) in the units of y."""
+        each = outputs.shape[1] // len(self.y_mean_)
+        scale, mean = (
+            np.repeat(of_y, each).astype(outputs.dtype) for of_y in (self.y_scale_, self.y_mean_)
+        )
         with np.errstate(over="ignore"):
-            Y = outputs * self.y_scale_.astype(outputs.dtype) + self.y_mean_.astype(outputs.dtype)
+            Y = outputs * scale + mean
         refuse_infinite(Y)
         return np.asarray(Y)
 
@@ -190,23 +281,5 @@ def _numbers(y: Any) -> Array:
     expected = "numbers; for classes take MLPClassifier"
     return as_numbers(y, "y", np.float64, expected).reshape(len(y), -1)
 
-
-def _standard(Y: Array, weights: Array | None) -> tuple[Array, Array]:
-    mean = np.average(Y, axis=0, weights=weights)
-    return mean, np.sqrt(np.average((Y - mean) ** 2, axis=0, weights=weights))
-
-
-def _robust(Y: Array, weights: Array | None) -> tuple[Array, Array]:
-    """Return median and quartile distance; where that is 0, the standard deviation."""
-    how: dict[str, Any] = {} if weights is None else {
-        "weights": weights, "method": "inverted_cdf",
-    }  # fmt: skip
-    low, median, high = np.quantile(Y, [0.25, 0.5, 0.75], axis=0, **how)
-    spread = high - low
-    return median, np.where(spread > 0, spread, _standard(Y, weights)[1])
-
-
-#: What `scale_y` takes for the middle and the spread of targets (n, outputs).
-SPREADS = {"standard": _standard, "robust": _robust}
 
 describe(MLPRegressor, PARAMETERS | OF_REGRESSION, ATTRIBUTES)

@@ -26,12 +26,8 @@ from chainrule.estimators.parameters import (
 from chainrule.initializers import INITIALIZERS
 from chainrule.losses import LOSSES, Loss
 from chainrule.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from chainrule.own import is_pair
 from chainrule.schedules import SCHEDULES, Schedule
-
-
-def pair_of_functions(value: Any) -> bool:
-    """Accept two functions: a value, and its derivative."""
-    return isinstance(value, tuple) and len(value) == 2 and all(map(callable, value))
 
 
 def _entry(kinds: type | tuple[type, ...], names: Callable[[], Sequence[str]]) -> Accepts:
@@ -51,7 +47,8 @@ def _initializer_names() -> list[str]:
 
 
 def _losses_of_numbers() -> list[str]:
-    return sorted(name for name, kind in LOSSES.items() if kind.targets[1] > 1)
+    of_numbers = [name for name, kind in LOSSES.items() if kind.targets[1] > 1]
+    return sorted(set(of_numbers) - {"quantiles"})  # the parameter `quantile` says whether several
 
 
 def _losses_of_classes() -> list[str]:
@@ -74,7 +71,7 @@ def _is_scorer(value: Any) -> bool:
     return isinstance(value, str) and value in get_scorer_names()
 
 
-_is_activation = either(_entry(Activation, _activation_names), pair_of_functions)
+_is_activation = either(_entry(Activation, _activation_names), is_pair)
 _is_initializer = either(one_of("auto", *INITIALIZERS), callable)
 _SHARE, _FLAG, _NOT_NEGATIVE = "a number >= 0 and < 1", "True or False", "a finite number >= 0"
 _POSITIVE_OR_NONE = "None or a finite number > 0"
@@ -213,8 +210,8 @@ PARAMETERS |= {
     "ema_decay": Parameter(
         "Decay of an exponential moving average of the weights, such as 0.999: the averaged weights"
         " are those validated and kept.",
-        either(nothing, share),
-        "None or a number >= 0 and < 1",
+        either(nothing, lambda v: is_number(v, above=0) and bool(v < 1)),
+        "None or a number between 0 and 1",
     ),
     "monitor": Parameter(
         "What early stopping and the best weights go by, on the held-out rows: 'metric' (accuracy"
@@ -303,7 +300,7 @@ OF_CLASSIFICATION: dict[str, Parameter] = {
     "loss": Parameter(
         "What is minimised: 'auto' is cross-entropy, 'focal' puts weight on rows that are hard"
         " (Lin et al. 2017); a Loss; or a pair of functions of (a, y), loss and gradient.",
-        either(_entry(Loss, _losses_of_classes), pair_of_functions),
+        either(_entry(Loss, _losses_of_classes), is_pair),
         "'auto', 'focal', a Loss, or a pair of functions",
         _losses_of_classes,
     ),
@@ -311,7 +308,8 @@ OF_CLASSIFICATION: dict[str, Parameter] = {
         "Share s by which cross-entropy's targets are drawn to 1 / classes.", share, _SHARE
     ),
     "class_weight": Parameter(
-        "Weight of each class: a dict, or 'balanced', which is n / (classes · rows of the class).",
+        "Weight of each class: a dict, or 'balanced', which is n / (classes · rows of the class);"
+        " 'metric' on held-out rows is weighed so, too.",
         lambda v: v is None or isinstance(v, dict) or v == "balanced",
         "None, 'balanced', or a dict of class: weight",
         lambda: ("balanced",),
@@ -323,7 +321,7 @@ OF_REGRESSION: dict[str, Parameter] = {
     "loss": Parameter(
         "What is minimised; 'poisson' has an exponential output and needs y >= 0; 'quantile' goes"
         " with `quantile`; a Loss, or a pair of functions of (a, y), loss and gradient.",
-        either(_entry(Loss, _losses_of_numbers), pair_of_functions),
+        either(_entry(Loss, _losses_of_numbers), is_pair),
         "a loss for numbers, a Loss, or a pair of functions",
         _losses_of_numbers,
     ),

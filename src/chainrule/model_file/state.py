@@ -233,9 +233,10 @@ def _check_fitted_values(name: str, fitted: dict[str, Any], network: Network) ->
             _refuse(f"{np.size(classes)} classes of kind {kind!r} for {outputs} outputs")
         if sorted(set(classes.tolist())) != classes.tolist():
             _refuse("classes that are not different ones in order")
+    targets = outputs // (getattr(network.activations[-1], "block", 0) or 1)
     for each in REQUIRED_OF[name] & {"y_mean_", "y_scale_"}:
-        if np.shape(fitted[each]) != (outputs,) or not np.issubdtype(fitted[each].dtype, float):
-            _refuse(f"{each} that is no float64 of shape ({outputs},)")
+        if np.shape(fitted[each]) != (targets,) or not np.issubdtype(fitted[each].dtype, float):
+            _refuse(f"{each} that is no float64 of shape ({targets},)")
         _check_finite(fitted[each], each)
     _check_members(fitted.get("members_", []), network)
     _check_under_way(fitted, network)

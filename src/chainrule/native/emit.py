@@ -12,15 +12,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-#: Table, its module, and the methods that are formulas.
+#: Table, its module, and the methods that are formulas; what the module's classes are made from.
 FAMILIES = (
     ("ACTIVATIONS", "activations", ("value", "derivative")),
-    ("LOSSES", "losses", ("target", "value", "gradient", "value_from_logits")),
+    (
+        "LOSSES",
+        "losses",
+        ("target", "value", "gradient", "value_from_logits", "delta_from_logits"),
+    ),
     ("OPTIMIZERS", "optimizers", ("update",)),
     ("SCHEDULES", "schedules", ("factor",)),
     ("PENALTIES", "penalties", ("value", "gradient")),
 )
-BY_HAND = ("Softmax", "CrossEntropy")  # they sum over the units of a row: rows.h
+BASES = {"losses": "cost"}
+#: What takes the units of a row together, in rows.h, and its formulas that don't.
+BY_HAND: dict[str, tuple[str, ...]] = {
+    "Softmax": (),
+    "Increasing": (),
+    "Quantiles": (),
+    "CrossEntropy": ("value", "gradient"),
+    "Focal": ("value", "gradient"),
+}
 NO_STEPS = ("LBFGS",)  # SciPy's steps, our cost and gradient
 NUMBERS = (  # arguments that are one number for all
     "rate", "t", "n", "per_epoch", "total", "weight_decay", "ema_decay",
@@ -41,6 +53,10 @@ FUNCTIONS = [
     "tanh",
     "_log",
     "_log_derivative",
+    "_focus",
+    "_focus_slope",
+    "_pinball",
+    "_pinball_slope",
 ]
 FALLING = ("exp", "expm1")  # maths.h has a shorter form of them for what is never positive
 SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/"}
@@ -261,7 +277,11 @@ def header(modules: Mapping[str, str]) -> str:
                 parts.append(f"namespace m {{\ntemplate <class T>\n{text}}}\n")
         entries = members(modules)[table]
         emitted = [entry for entry in entries if entry not in BY_HAND]
-        parts += [structure(module, entry, methods) for entry in emitted]
+        parts += [
+            structure(module, entry, BY_HAND.get(entry, methods))
+            for entry in entries
+            if BY_HAND.get(entry, methods)
+        ]
         listed = " ".join(f"X({i}, {entry})" for i, entry in enumerate(emitted))
         parts.append(f"#define {table}(X) {listed}\n")
         parts += [f"#define {e.upper()} {entries.index(e)}\n" for e in entries if e in BY_HAND]
@@ -272,4 +292,8 @@ def header(modules: Mapping[str, str]) -> str:
 
 def read_modules(package: Path) -> dict[str, str]:
     """Return the text of the modules that hold formulas, from the package's folder."""
-    return {name: (package / f"{name}.py").read_text("utf-8") for _, name, _ in FAMILIES}
+    rooms = {name: filter(None, [BASES.get(name), name]) for _, name, _ in FAMILIES}
+    return {
+        name: "\n".join((package / f"{room}.py").read_text("utf-8") for room in its)
+        for name, its in rooms.items()
+    }

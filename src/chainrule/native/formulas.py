@@ -27,4 +27,11 @@ def fill(settings: Any, member: Any) -> None:
 
 @lru_cache(1024)  # members are frozen, and few
 def _settings(member: Any) -> tuple[float, ...]:
-    return tuple(float(getattr(member, field.name)) for field in fields(member))
+    given = (getattr(member, field.name) for field in fields(member))
+    each = (value if isinstance(value, tuple) else (value,) for value in given)
+    return tuple(float(number) for numbers in each for number in numbers)
+
+
+def count(member: Any) -> int:
+    """Return how many numbers a member's settings are."""
+    return len(_settings(member))

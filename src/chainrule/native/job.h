@@ -3,7 +3,7 @@
 #pragma once
 #include "plain.h"
 
-constexpr i64 ACTIVATION_SETTINGS = 4, SETTINGS = 8;
+constexpr i64 ACTIVATION_SETTINGS = 4, LOSS_SETTINGS = 128, SETTINGS = 8;
 constexpr i64 RECORD = 6;  // the COLUMNS of engine/contract.py; then the layers' norms
 constexpr i64 CHUNK = 264;  // most rows that are in the arena at one time
 
@@ -28,7 +28,7 @@ struct Job {
   // plan
   i64 batch_size, epochs, shuffle, every_row, seed;
   i64 loss, canonical, optimizer, slots_used, schedule;
-  double loss_settings[SETTINGS], optimizer_settings[SETTINGS], schedule_settings[SETTINGS];
+  double loss_settings[LOSS_SETTINGS], optimizer_settings[SETTINGS], schedule_settings[SETTINGS];
   double penalty[SETTINGS];
   i64 penalised;
   i64 keep_gradient;  // whole, in the arena: for its norm, for more rows than fit, for L-BFGS

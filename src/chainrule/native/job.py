@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from chainrule.sparse import Rows
 
-ACTIVATION_SETTINGS, SETTINGS = 4, 8
+ACTIVATION_SETTINGS, LOSS_SETTINGS, SETTINGS = 4, 128, 8
 
 _WHOLE, _REAL, _ADDRESS = ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
@@ -39,7 +39,8 @@ class Job(ctypes.Structure):
         ("chunk_nonzeros", _WHOLE),
         *_members(_WHOLE, "batch_size epochs shuffle every_row seed"),
         *_members(_WHOLE, "loss canonical optimizer slots_used schedule"),
-        *_members(_REAL * SETTINGS, "loss_settings optimizer_settings schedule_settings penalty"),
+        ("loss_settings", _REAL * LOSS_SETTINGS),
+        *_members(_REAL * SETTINGS, "optimizer_settings schedule_settings penalty"),
         *_members(_WHOLE, "penalised keep_gradient"),
         *_members(_REAL, "clip_value clip_norm stop_below weight_decay ema_decay"),
         *_members(_ADDRESS, "theta gradient"),

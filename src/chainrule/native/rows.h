@@ -49,6 +49,29 @@ static void softmax_pullback(const Block<T, TURNED> &g, const Block<const T, TUR
   g.each([&](i64 i, i64 k) { g(i, k) = a(i, k) * (g(i, k) - sum[i]); });
 }
 
+// In each block of units a = z for the first; each next adds softplus(z). A block of 0 is all units.
+template <class T, bool TURNED>
+static void increasing(i64 block, const Block<const T, TURNED> &z, const Block<T, TURNED> &a) {
+  const Softplus<T> f{};
+  if (block == 0) block = z.units;
+  a.each([&](i64 i, i64 k) {
+    a(i, k) = k % block == 0 ? z(i, k) : a(i, k - 1) + f.value(z(i, k));
+  });
+}
+
+// ∂C/∂z = sigmoid(z) Σ g over the units from here to the block's end, in place of g.
+template <class T, bool TURNED>
+static void increasing_pullback(i64 block, const Block<T, TURNED> &g,
+                                const Block<const T, TURNED> &z) {
+  const Sigmoid<T> f{};
+  if (block == 0) block = g.units;
+  g.each([&](i64 i, i64 behind) {
+    const i64 k = g.units - 1 - behind;
+    if (behind > 0 && (k + 1) % block) g(i, k) += g(i, k + 1);
+  });
+  g.each([&](i64 i, i64 k) { g(i, k) = k % block == 0 ? g(i, k) : g(i, k) * f.value(z(i, k)); });
+}
+
 // a = σ(z).
 template <class T, bool TURNED>
 static void activate(const Layer &layer, const Block<const T, TURNED> &z, const Block<T, TURNED> &a) {
@@ -64,6 +87,7 @@ static void activate(const Layer &layer, const Block<const T, TURNED> &z, const 
   }
     ACTIVATIONS(X)
 #undef X
+    case INCREASING: return increasing(i64(layer.settings[0]), z, a);
     default: softmax(z, a);
   }
 }
@@ -84,19 +108,35 @@ static void pull_back(const Layer &layer, const Block<T, TURNED> &g, const Block
   }
     ACTIVATIONS(X)
 #undef X
+    case INCREASING: return increasing_pullback(i64(layer.settings[0]), g, z);
     default: softmax_pullback(g, a);
   }
 }
 
-// Cross-entropy over the k classes of a row; its targets are smoothed by k.
-template <class T> struct ClassLoss {
+// A loss F over the k classes of a row; its targets are smoothed by k.
+template <class F, class T> struct OfClasses : F {
   T keep, spread;
-  ClassLoss(const Job &job, i64 k)
-      : keep(T(1.0 - job.loss_settings[0])), spread(T(job.loss_settings[0] / double(k))) {}
+  OfClasses(const Job &job, i64 k)
+      : F(F::from(job.loss_settings)),
+        keep(T(1.0 - this->label_smoothing)), spread(T(this->label_smoothing / double(k))) {}
   T target(T y) const { return keep * y + spread; }
-  T value(T a, T y) const { return -y * m::_log(a); }
-  T gradient(T a, T y) const { return -y * m::_log_derivative(a); }
 };
+
+// A loss whose formula changes from column to column, in blocks of as many as there are quantiles.
+template <class T> struct Columns {
+  const double *quantiles;
+  i64 block;
+  explicit Columns(const Job &job) : quantiles(job.loss_settings), block(0) {
+    while (block < LOSS_SETTINGS && quantiles[block] > 0) block++;
+  }
+  T target(T y) const { return y; }
+};
+
+// The loss of column k: for most, the same for all.
+template <class F> INLINE const F &of_column(const F &f, i64) { return f; }
+template <class T> INLINE Quantile<T> of_column(const Columns<T> &f, i64 k) {
+  return {f.quantiles[k % f.block]};
+}
 
 // What a pass needs of the output layer.
 template <class T, bool TURNED> struct Output {
@@ -105,17 +145,44 @@ template <class T, bool TURNED> struct Output {
   T *losses;  // of each row
 };
 
+// The largest logit of each row, the sum of e^(z − top), and its logarithm.
+template <class T, bool TURNED> struct LogitSum {
+  const Block<const T, TURNED> z;
+  T top[CHUNK], sum[CHUNK], log_sum[CHUNK];
+  explicit LogitSum(const Block<const T, TURNED> &logits) : z(logits) {
+    tops(z, top);
+    EACH(i, z.n) sum[i] = 0;
+    z.each([&](i64 i, i64 k) { sum[i] += power(i, k); });
+    EACH(i, z.n) log_sum[i] = m::log(sum[i]);
+  }
+  INLINE T power(i64 i, i64 k) const { return m::exp(z(i, k) - top[i]); }
+  INLINE T log_a(i64 i, i64 k) const { return (z(i, k) - top[i]) - log_sum[i]; }
+  INLINE T rest(i64 i, i64 k) const {  // 1 − a, from the very sum that log a is of
+    return m::maximum((sum[i] - power(i, k)) / sum[i], T(1e-30));
+  }
+};
+
 // Add to `total` the loss of every row from the logits: log Σ e^z − z for what the target asks.
 template <class T, bool TURNED>
-static void add_from_logits(const ClassLoss<T> &f, const Output<T, TURNED> &o, T *total) {
-  const auto z = o.z, y = o.y;
-  T top[CHUNK], sum[CHUNK];
-  tops(z, top);
-  EACH(i, z.n) sum[i] = 0;
-  z.each([&](i64 i, i64 k) { sum[i] += m::exp(z(i, k) - top[i]); });
-  EACH(i, z.n) sum[i] = m::log(sum[i]);
-  z.each([&](i64 i, i64 k) { total[i] += f.target(y(i, k)) * (sum[i] - (z(i, k) - top[i])); });
+static void add_from_logits(const OfClasses<CrossEntropy<T>, T> &f, const Output<T, TURNED> &o,
+                            T *total) {
+  const LogitSum<T, TURNED> s(o.z);
+  const auto y = o.y;
+  y.each([&](i64 i, i64 k) { total[i] -= f.target(y(i, k)) * s.log_a(i, k); });
 }
+
+template <class T, bool TURNED>
+static void add_from_logits(const OfClasses<Focal<T>, T> &f, const Output<T, TURNED> &o, T *total) {
+  const LogitSum<T, TURNED> s(o.z);
+  const auto y = o.y;
+  const T gamma = T(f.gamma);
+  y.each([&](i64 i, i64 k) {
+    total[i] -= f.target(y(i, k)) * m::exp(gamma * m::log(s.rest(i, k))) * s.log_a(i, k);
+  });
+}
+
+template <class T, bool TURNED>
+static void add_from_logits(const Columns<T> &, const Output<T, TURNED> &, T *) {}  // never called
 
 template <class F, class T, bool TURNED>
 static void add_from_logits(const F &f, const Output<T, TURNED> &o, T *total) {
@@ -130,41 +197,87 @@ static void row_losses(const Job &job, const F &f, const Output<T, TURNED> &o) {
   T total[CHUNK];
   EACH(i, a.n) total[i] = 0;
   if (job.canonical) add_from_logits(f, o, total);
-  else a.each([&](i64 i, i64 k) { total[i] += f.value(a(i, k), f.target(y(i, k))); });
+  else a.each([&](i64 i, i64 k) {
+    total[i] += of_column(f, k).value(a(i, k), f.target(y(i, k)));
+  });
   EACH(i, a.n) o.losses[i] = total[i];
 }
 
-// BP1 before averaging: ∂loss/∂z of the output layer; for a canonical pair it is a − y.
-template <class F, class T, bool TURNED>
-static void output_delta(const Job &job, const F &f, const Output<T, TURNED> &o) {
+// δ of the output layer from the logits, for a canonical pair.
+template <class T, bool TURNED>
+static void delta_from_logits(const OfClasses<CrossEntropy<T>, T> &f, const Output<T, TURNED> &o) {
   T *to = o.delta.at;
   const T *as = o.a.at, *ys = o.y.at;
-  const i64 size = o.delta.size();
-  if (job.canonical) {
-    lanewise<T>(size, [&](i64 i) { to[i] = as[i] - f.target(ys[i]); });
-    return;
-  }
-  lanewise<T>(size, [&](i64 i) { to[i] = f.gradient(as[i], f.target(ys[i])); });
+  lanewise<T>(o.delta.size(), [&](i64 i) { to[i] = as[i] - f.target(ys[i]); });
+}
+
+template <class T, bool TURNED>
+static void delta_from_logits(const OfClasses<Focal<T>, T> &f, const Output<T, TURNED> &o) {
+  const LogitSum<T, TURNED> s(o.z);
+  const auto y = o.y;
+  const auto d = o.delta;
+  const T gamma = T(f.gamma);
+  T sum[CHUNK];
+  EACH(i, d.n) sum[i] = 0;
+  d.each([&](i64 i, i64 k) {
+    const T rest = s.rest(i, k), a = s.power(i, k) / s.sum[i];
+    const T bent = gamma * a * s.log_a(i, k) / rest - T(1);
+    d(i, k) = f.target(y(i, k)) * m::exp(gamma * m::log(rest)) * bent;
+  });
+  d.each([&](i64 i, i64 k) { sum[i] += d(i, k); });
+  d.each([&](i64 i, i64 k) { d(i, k) -= s.power(i, k) / s.sum[i] * sum[i]; });
+}
+
+template <class T, bool TURNED>
+static void delta_from_logits(const Columns<T> &, const Output<T, TURNED> &) {}  // never called
+
+template <class F, class T, bool TURNED>
+static void delta_from_logits(const F &f, const Output<T, TURNED> &o) {
+  T *to = o.delta.at;
+  const T *zs = o.z.at, *as = o.a.at, *ys = o.y.at;
+  lanewise<T>(o.delta.size(), [&](i64 i) {
+    to[i] = f.delta_from_logits(zs[i], as[i], f.target(ys[i]));
+  });
+}
+
+// ∂loss/∂a of the output layer.
+template <class T, bool TURNED>
+static void loss_gradient(const Columns<T> &f, const Output<T, TURNED> &o) {
+  const auto a = o.a, y = o.y;
+  const auto d = o.delta;
+  d.each([&](i64 i, i64 k) { d(i, k) = of_column(f, k).gradient(a(i, k), y(i, k)); });
+}
+
+template <class F, class T, bool TURNED>
+static void loss_gradient(const F &f, const Output<T, TURNED> &o) {
+  T *to = o.delta.at;
+  const T *as = o.a.at, *ys = o.y.at;
+  lanewise<T>(o.delta.size(), [&](i64 i) { to[i] = f.gradient(as[i], f.target(ys[i])); });
+}
+
+// BP1 before averaging: ∂loss/∂z of the output layer.
+template <class F, class T, bool TURNED>
+static void output_delta(const Job &job, const F &f, const Output<T, TURNED> &o) {
+  if (job.canonical) return delta_from_logits(f, o);
+  loss_gradient(f, o);
   pull_back(job.layers[job.n_layers - 1], o.delta, o.z, o.a);
 }
 
 // Fill each row's loss and, where asked, δ of the output layer.
+template <class F, class T, bool TURNED>
+static void judge_by(const Job &job, const F &f, const Output<T, TURNED> &o, bool with_delta) {
+  row_losses(job, f, o);
+  if (with_delta) output_delta(job, f, o);
+}
 template <class T, bool TURNED>
 static void judge(const Job &job, const Output<T, TURNED> &o, bool with_delta) {
   switch (job.loss) {
-#define X(index, Name)                                \
-  case index: {                                       \
-    const auto f = Name<T>::from(job.loss_settings);  \
-    row_losses(job, f, o);                            \
-    if (with_delta) output_delta(job, f, o);          \
-    return;                                           \
-  }
+#define X(index, Name) \
+  case index: return judge_by(job, Name<T>::from(job.loss_settings), o, with_delta);
     LOSSES(X)
 #undef X
-    default: {
-      const ClassLoss<T> f(job, o.y.units);
-      row_losses(job, f, o);
-      if (with_delta) output_delta(job, f, o);
-    }
+    case QUANTILES: return judge_by(job, Columns<T>(job), o, with_delta);
+    case FOCAL: return judge_by(job, OfClasses<Focal<T>, T>(job, o.y.units), o, with_delta);
+    default: judge_by(job, OfClasses<CrossEntropy<T>, T>(job, o.y.units), o, with_delta);
   }
 }

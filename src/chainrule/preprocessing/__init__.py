@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from chainrule.data import in_one_line
+from chainrule.data import as_weights, in_one_line
 from chainrule.names import look_up, nearest
 from chainrule.preprocessing.columns import (
     Column,
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from sklearn.utils import Tags
 
     Learnt = dict[str, Any]
+    Weights = NDArray[np.floating[Any]] | None
 
 NEAR_UNIQUE = 0.9  # share of different values above which text is an id
 FEWEST_FOR_ID = 20  # rows below which values alone make no text an id
@@ -90,9 +91,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> encoder.get_feature_names_out().tolist()
     ['size', 'town=Bern', 'town=Zug', 'town is missing']
     >>> encoder.transform(table).round(2) + 0.0
-    array([[-0.95,  1.  ,  0.  ,  0.  ],
+    array([[-0.49,  1.  ,  0.  ,  0.  ],
            [ 0.  ,  0.  ,  1.  ,  0.  ],
-           [ 0.95,  0.  ,  0.  ,  1.  ]])
+           [ 0.49,  0.  ,  0.  ,  1.  ]])
     """
 
     columns_: list[Learnt]
@@ -115,20 +116,27 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         self.drop_ids = drop_ids
         self.dtype = dtype
 
-    def fit(self, X: Any, y: Any = None) -> Self:
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn what each column holds.
 
         Parameters
         ----------
         X : table (n, columns): a pandas, polars or pyarrow frame, an array, or a list of rows
         y : ignored
+        sample_weight : array (n,), optional
+            What a row counts for where numbers are scaled. Rows that weigh nothing are not seen;
+            levels are counted in rows.
         """
         settings = self._settings()
         columns, names = self._first_columns(X)
         n = len(columns[0].values)
+        weights = as_weights(sample_weight, n, np.float64)
+        if weights is not None:
+            columns = [column.where(weights > 0) for column in columns]
+            weights = weights[weights > 0]
         self.notes_ = []
         self.columns_ = [
-            {"name": name} | self._learn(name, column, settings)
+            {"name": name} | self._learn(name, column, weights, settings)
             for name, column in zip(names, columns, strict=True)
         ]
         if all(record["kind"] == "dropped" for record in self.columns_):
@@ -248,7 +256,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"max_levels={most!r}: expected a whole number from 1")
         return Settings(self.numbers, least, int(most))
 
-    def _learn(self, name: str | None, raw: Column, settings: Settings) -> Learnt:
+    def _learn(self, name: str | None, raw: Column, weights: Weights, settings: Settings) -> Learnt:
         """What is learnt from one column, and a note where it is not used as it is."""
         column = settled(raw)
         kind = "category" if column.kind == "text" else column.kind
@@ -260,7 +268,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             return self._drop(column, "every value is missing")
         if self.drop_ids and _looks_like_id(name, raw, column, present, different):
             return self._drop(column, "it looks like an id, with hardly a value twice")
-        learnt = KINDS[kind].fit(values, settings) if different > 1 else {}
+        learnt = KINDS[kind].fit(values, weights, settings) if different > 1 else {}
         constant = different == 1 or learnt.get("levels") == []
         if constant and not indicator:
             return self._drop(

@@ -45,6 +45,11 @@ class Column:
         """What messages call the column."""
         return f"column {self.name!r}"
 
+    def where(self, rows: NDArray[np.bool_]) -> Column:
+        """Return the column of these rows."""
+        text = self.kind in ("text", "category")
+        return Column(self.name, self.kind, self.values.filter(rows) if text else self.values[rows])
+
     @property
     def missing(self) -> NDArray[np.bool_]:
         """Where no value stands."""

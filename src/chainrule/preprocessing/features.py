@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from chainrule.names import look_up
+from chainrule.spread import LARGEST, quantile, robust, standard
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Mask = NDArray[np.bool_]
     Learnt = dict[str, Any]
+    Weights = NDArray[np.floating[Any]] | None  # of each row
 
-LARGEST = float(np.finfo(np.float64).max)
 BEND = 3.0  # squashed numbers stay within ±BEND
 MANY_RARE = 1000  # beyond as many rare levels, they are not remembered one by one
 DAY = 86_400.0
@@ -32,39 +33,21 @@ DAY = 86_400.0
 # Numbers -------------------------------------------------------------------------------------
 
 
-def _quartile(ordered: Floats, share: float) -> float:
-    """The quantile between order statistics, without a difference that may overflow."""
-    position = share * (len(ordered) - 1)
-    low, part = int(position), position % 1
-    high = min(low + 1, len(ordered) - 1)
-    return float(ordered[low] * (1 - part) + ordered[high] * part)
+def _robust(x: Floats, weights: Weights) -> Learnt:
+    median, distance = robust(x, weights)
+    return {"center": median, "scale": distance, "fill": median, "squash": True}
 
 
-def _mean_and_deviation(x: Floats) -> tuple[float, float]:
-    """Computed on x / 2^k with |x| < 2^k: the squares of 1e308 and of 5e-324 have no float."""
-    k = int(np.frexp(np.abs(x).max())[1])
-    small = np.ldexp(x, -k)
-    return float(np.ldexp(small.mean(), k)), float(np.ldexp(small.std(), k))
+def _standard(x: Floats, weights: Weights) -> Learnt:
+    mean, deviation = standard(x, weights)
+    return {"center": mean, "scale": deviation, "fill": mean, "squash": False}
 
 
-def _robust(x: Floats) -> Learnt:
-    ordered = np.sort(x)
-    spread = min(_quartile(ordered, 0.75) - _quartile(ordered, 0.25), LARGEST)
-    scale = spread or _mean_and_deviation(x)[1] or 1.0
-    median = _quartile(ordered, 0.5)
-    return {"center": median, "scale": scale, "fill": median, "squash": True}
+def _none(x: Floats, weights: Weights) -> Learnt:
+    return {"center": 0.0, "scale": 1.0, "fill": quantile(x, 0.5, weights), "squash": False}
 
 
-def _standard(x: Floats) -> Learnt:
-    mean, deviation = _mean_and_deviation(x)
-    return {"center": mean, "scale": deviation or 1.0, "fill": mean, "squash": False}
-
-
-def _none(x: Floats) -> Learnt:
-    return {"center": 0.0, "scale": 1.0, "fill": _quartile(np.sort(x), 0.5), "squash": False}
-
-
-SCALINGS: dict[str, Callable[[Floats], Learnt]] = {
+SCALINGS: dict[str, Callable[[Floats, Weights], Learnt]] = {
     "robust": _robust,
     "standard": _standard,
     "none": _none,
@@ -94,8 +77,8 @@ class Settings:
 class Kind(Protocol):
     """What an encoder learns from the values of a column, and the features it makes of them."""
 
-    def fit(self, values: Any, settings: Settings) -> Learnt:
-        """Learn from values of which at least two differ."""
+    def fit(self, values: Any, weights: Weights, settings: Settings) -> Learnt:
+        """Learn from values of which at least two differ; no weight is 0."""
 
     def features(self, name: str, learnt: Learnt) -> list[str]:
         """Name the features."""
@@ -104,11 +87,17 @@ class Kind(Protocol):
         """Write the features into `out` (n, features), which is zero; say what is missing."""
 
 
+def _present(values: Floats, weights: Weights) -> tuple[Floats, Weights]:
+    """Return the values that are no gaps, and their weights."""
+    there = ~np.isnan(values)
+    return values[there], None if weights is None else weights[there]
+
+
 class Number:
     """Scaled numbers (and durations, in seconds); a gap stands at the center."""
 
-    def fit(self, values: Floats, settings: Settings) -> Learnt:
-        return look_up(SCALINGS, settings.numbers, "numbers")(values[~np.isnan(values)])
+    def fit(self, values: Floats, weights: Weights, settings: Settings) -> Learnt:
+        return look_up(SCALINGS, settings.numbers, "numbers")(*_present(values, weights))
 
     def features(self, name: str, learnt: Learnt) -> list[str]:
         return [name]
@@ -122,8 +111,9 @@ class Number:
 class Flag:
     """True is 1, false is 0; a gap is the share of true."""
 
-    def fit(self, values: Floats, settings: Settings) -> Learnt:
-        return {"fill": float(np.nanmean(values))}
+    def fit(self, values: Floats, weights: Weights, settings: Settings) -> Learnt:
+        present, weights = _present(values, weights)
+        return {"fill": float(np.average(present, weights=weights))}
 
     def features(self, name: str, learnt: Learnt) -> list[str]:
         return [name]
@@ -137,7 +127,7 @@ class Flag:
 class Category:
     """One column of 0 and 1 for each frequent level, one for all rare ones, none for others."""
 
-    def fit(self, values: pl.Series, settings: Settings) -> Learnt:
+    def fit(self, values: pl.Series, weights: Weights, settings: Settings) -> Learnt:
         counted = values.drop_nulls().value_counts(sort=False)
         words, counts = counted.get_column(values.name).to_list(), counted["count"].to_list()
         least = _fewest_rows(settings.min_frequency, len(values))
@@ -181,15 +171,16 @@ class Moment:
     A cycle (year, week, day; UTC) is taken in where the dates cover half of it and differ in it.
     """
 
-    def fit(self, values: Floats, settings: Settings) -> Learnt:
-        present = values[~np.isnan(values)]
+    def fit(self, values: Floats, weights: Weights, settings: Settings) -> Learnt:
+        present, weights = _present(values, weights)
         span = np.ptp(present)
         turning = [
             name
             for name, (period, phase) in CYCLES.items()
             if span >= period / 2 and np.ptp(phase(present)) > 1e-9
         ]
-        return look_up(SCALINGS, settings.numbers, "numbers")(present) | {"cycles": turning}
+        learnt = look_up(SCALINGS, settings.numbers, "numbers")(present, weights)
+        return learnt | {"cycles": turning}
 
     def features(self, name: str, learnt: Learnt) -> list[str]:
         cycles = [f"{name} {cycle} {wave}" for cycle in learnt["cycles"] for wave in ("sin", "cos")]
