@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule import __version__, plots
+from chainrule.facts import to_json
 from chainrule.files import write_whole
 from chainrule.history import Record
 from chainrule.plots import look
@@ -100,24 +99,3 @@ def summary(model: TableModel) -> dict[str, Any]:
         "notes": model.notes,
         "diagnosis": None if model.diagnosis is None else model.diagnosis.to_dict(),
     }  # fmt: skip
-
-
-def to_json(facts: Any) -> str:
-    """Return strict JSON: what is not finite becomes null.
-
-    >>> to_json({"loss": float("nan"), "epoch": 1})
-    '{"loss": null, "epoch": 1}'
-    """
-    return json.dumps(_plain(facts), ensure_ascii=False, allow_nan=False)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, demo.
+"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, demo, classics.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -19,6 +19,7 @@ import typer
 
 from chainrule import __version__
 from chainrule.cli import options
+from chainrule.cli.classic import classics
 from chainrule.cli.explaining import explain
 from chainrule.settings import Settings
 
@@ -81,7 +82,8 @@ def _train(
     from chainrule import tabular
     from chainrule.callbacks import ProgressBar
     from chainrule.cli.progress import brief
-    from chainrule.report import summary, to_json, write_report
+    from chainrule.facts import to_json
+    from chainrule.report import summary, write_report
     from chainrule.tables import read_table
 
     stem = Path(table).name.split(".")[0] if table != "-" else "stdin"
@@ -146,7 +148,8 @@ def evaluate(
 ) -> None:
     """Score a model on a table with known answers."""
     from chainrule import plots, tabular
-    from chainrule.report import draw_answers, to_json
+    from chainrule.facts import to_json
+    from chainrule.report import draw_answers
     from chainrule.tables import read_table
 
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
@@ -166,8 +169,8 @@ def evaluate(
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
     """Tell what is in a model file."""
     from chainrule.cli.progress import tell_header
+    from chainrule.facts import to_json
     from chainrule.model_file import read_header
-    from chainrule.report import to_json
 
     header = read_header(model)
     if as_json:
@@ -188,7 +191,7 @@ def check(
     from dataclasses import asdict
 
     from chainrule import tabular
-    from chainrule.report import to_json
+    from chainrule.facts import to_json
     from chainrule.tables import read_table
 
     trained = tabular.TableModel.load(model)
@@ -199,6 +202,7 @@ def check(
 
 
 app.command()(explain)
+app.command()(classics)
 
 
 @app.command()
@@ -206,7 +210,7 @@ def diagnose(model: options.Model, table: options.Table, as_json: options.Json =
     """Tell why a model does not learn, and what to try."""
     from chainrule import tabular
     from chainrule.cli.progress import tell_diagnosis
-    from chainrule.report import to_json
+    from chainrule.facts import to_json
     from chainrule.tables import read_table
 
     result = tabular.diagnose_table(tabular.TableModel.load(model), read_table(table))
@@ -225,12 +229,8 @@ def demo(
 ) -> None:
     """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
-    from chainrule.files import refuse_overwrite
 
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another folder: --folder DIR")
-    if folder.is_dir() and any(folder.iterdir()):
-        refuse_overwrite(folder, force)
+    options.check_folder(folder, "--folder", force)
     run_demo(folder)
 
 
@@ -286,10 +286,7 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
             f"folder {output.parent} does not exist; create it or write elsewhere"
         )
     refuse_overwrite(output, force)
-    if report.exists() and not report.is_dir():
-        raise FileExistsError(f"{report} is a file; choose another folder: --report DIR")
-    if report.is_dir() and any(report.iterdir()):
-        refuse_overwrite(report, force)
+    options.check_folder(report, "--report", force)
     refuse_unwritable(output.parent)
 
 

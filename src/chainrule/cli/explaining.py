@@ -50,8 +50,8 @@ def explain(
 ) -> None:
     """Tell a row's way through a model and back."""
     from chainrule.explanation.terminal import show
+    from chainrule.facts import to_json
     from chainrule.files import refuse_overwrite, write_whole
-    from chainrule.report import to_json
     from chainrule.tables import read_table
     from chainrule.tabular.explained import explain_file, explain_half_adder
 

@@ -11,12 +11,13 @@ import typer
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.engine import ENGINE_CHOICES
+from chainrule.files import refuse_overwrite
 from chainrule.names import look_up
 from chainrule.optimizers import OPTIMIZERS
 from chainrule.schedules import SCHEDULES
 
 
-def _one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
+def one_of(table: Mapping[str, Any] | tuple[str, ...], option: str) -> Callable[[str], str]:
     """Return a parser that accepts the names of a table as it is when the command runs."""
 
     def parse(name: str) -> str:
@@ -88,11 +89,19 @@ def _number(option: str, expected: str, accepts: Callable[[float], bool]) -> Cal
 
 def _named(table: Mapping[str, Any], option: str) -> Any:
     """Return an option that takes the names of a table, as it is when the command runs."""
-    return typer.Option(parser=_one_of(table, option), metavar="NAME", help=_known(table))
+    return typer.Option(parser=one_of(table, option), metavar="NAME", help=_known(table))
 
 
 def _count(option: str, text: str) -> Any:
     return typer.Option(parser=_whole(option), metavar="N", help=text)
+
+
+def check_folder(folder: Path, option: str, force: bool) -> None:
+    """Refuse a folder to write into that is a file, or that holds something, unless `force`."""
+    if folder.exists() and not folder.is_dir():
+        raise FileExistsError(f"{folder} is a file; choose another folder: {option} DIR")
+    if folder.is_dir() and any(folder.iterdir()):
+        refuse_overwrite(folder, force)
 
 
 Table = Annotated[
@@ -122,7 +131,7 @@ Picture = Annotated[Path | None, typer.Option(metavar="FILE", help="PNG file for
 Task = Annotated[
     str | None,
     typer.Option(
-        parser=_one_of(("class", "number"), "--task"),
+        parser=one_of(("class", "number"), "--task"),
         metavar="class|number",
         help="What the target is; found out by default.",
     ),
@@ -173,7 +182,7 @@ Seed = Annotated[
 Engine = Annotated[
     str,
     typer.Option(
-        parser=_one_of(ENGINE_CHOICES, "--engine"),
+        parser=one_of(ENGINE_CHOICES, "--engine"),
         metavar="NAME",
         help="auto (native where it can be), native (compiled) or reference (NumPy).",
     ),

@@ -1,0 +1,51 @@
+"""Classics: the teaching systems that chainrule comes from, run again beside what they published.
+
+    room            what is in it
+    half_adder      sum and carry of two bits, 2-2-2; the gradient check; a thousand starts
+    result          what was published beside what came out
+    pictures        those that only these systems need
+
+Each is trained with its original settings and with ours. `CLASSICS` lists them; `run_classic` runs
+one, as `chainrule classics NAME` does.
+
+>>> result = run_classic("half-adder", starts=1)
+>>> result.figure("cost_20000").published, result.holds
+(0.000562, True)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from chainrule.classics.result import Figure as Figure
+from chainrule.classics.result import Result as Result
+from chainrule.names import look_up
+
+
+@dataclass(frozen=True)
+class Classic:
+    """A classic system: what it is, and the room whose `run` runs it."""
+
+    title: str
+    room: str
+
+
+#: The one table of classic systems, by their names on the command line.
+CLASSICS: dict[str, Classic] = {
+    "half-adder": Classic(
+        "sum and carry of two bits, checked and started 1,000 times", "half_adder"
+    ),
+}
+
+
+def run_classic(name: str, **settings: Any) -> Result:
+    """Run a classic system with its original settings and with ours.
+
+    `settings` are those of `run` in its room, such as `engine`. Raises ValueError for an unknown
+    name, with the nearest.
+    """
+    room = import_module(f"chainrule.classics.{look_up(CLASSICS, name, 'classic').room}")
+    result: Result = room.run(**settings)
+    return result

@@ -1,0 +1,106 @@
+"""Pictures: those that only the classic systems need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.history import Record
+from chainrule.plots import look
+
+#: Outputs of networks that answer alike (rows, outputs), and how many of them there are.
+Kind = tuple[Array, int]
+
+MOST_KINDS = 4
+
+
+def draw_cost(records: Sequence[Record], published: Mapping[int, float]) -> Any:
+    """Draw the loss against epochs on a log scale, and published values as rings.
+
+    >>> ax = draw_cost([{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}], {2: 0.12})
+    >>> ax.get_title(loc="left")
+    'cost 0.1 after epoch 2 (published: 0.12 after epoch 2)'
+    """
+    epochs = np.array([record["epoch"] for record in records], float)
+    costs = np.array([record["loss"] for record in records], float)
+    ax = look.prepare(None)
+    rings = np.array([*published.values()])
+    floor = look.set_log_scale(ax, np.concatenate([costs, rings]))
+    end = look.draw_curve(ax, (epochs, costs), "here", look.BLUE, floor)
+    ax.plot([*published], rings, "o", color=look.VERMILLION, markerfacecolor="none", markersize=8,
+            markeredgewidth=1.6, zorder=4, label="published")  # fmt: skip
+    look.set_epoch_axis(ax, [*epochs, *published])
+    look.label_ends(ax, [end])
+    ax.legend(frameon=False, fontsize=9, labelcolor=look.ink_of(ax), loc="lower left")
+    ax.set_ylabel("cost (log scale)")
+    last = max(published)
+    look.write_title(
+        ax,
+        f"cost {costs[-1]:.4g} after epoch {epochs[-1]:,.0f}"
+        f" (published: {published[last]:.4g} after epoch {last:,})",
+    )
+    return ax
+
+
+def draw_starts(
+    histories: Sequence[Sequence[Record]], arrived: Sequence[bool] | Array, below: float
+) -> Any:
+    """Draw the loss curves of many starts: those that arrived in blue, the others in vermillion.
+
+    >>> curve = [{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}]
+    >>> draw_starts([curve, curve], [True, False], 0.1).get_title(loc="left")
+    '1 of 2 starts arrive below 0.1'
+    """
+    from matplotlib.collections import LineCollection
+
+    ax = look.prepare(None)
+    curves = [np.array([(r["epoch"], r["loss"]) for r in records]) for records in histories]
+    arrived = np.asarray(arrived, bool)
+    alpha = float(np.clip(20 / max(len(curves), 1), 0.06, 0.8))
+    for fine, color, strength in ((True, look.BLUE, 1.0), (False, look.VERMILLION, 3.0)):
+        lines = [curve for curve, done in zip(curves, arrived, strict=True) if done == fine]
+        paint: dict[str, Any] = {
+            "colors": color,
+            "linewidths": 0.8,
+            "alpha": min(1.0, alpha * strength),
+        }
+        ax.add_collection(LineCollection(lines, **paint))
+        name = f"{len(lines):,} {'arrive' if fine else 'do not'}"
+        ax.plot([], [], color=color, label=name)
+    look.set_log_scale(ax, np.concatenate(curves)[:, 1])
+    look.set_epoch_axis(ax, [epoch for curve in curves for epoch in curve[[0, -1], 0]])
+    ax.legend(frameon=False, fontsize=9, labelcolor=look.ink_of(ax), loc="upper right")
+    ax.set_ylabel("cost (log scale)")
+    look.write_title(ax, f"{arrived.sum():,} of {len(curves):,} starts arrive below {below:g}")
+    return ax
+
+
+def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]) -> Any:
+    """Draw what is wanted, and what the commonest kinds of failed networks answer, as tables.
+
+    >>> X, Y = np.array([[0.0], [1.0]]), np.array([[1.0], [0.0]])
+    >>> draw_kinds([(np.array([[0.5], [0.5]]), 3)], X, Y, ["not"]).get_title()
+    'wanted'
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure as Canvas
+
+    shown = [("wanted", Y), *((f"{count} starts", a) for a, count in kinds[:MOST_KINDS])]
+    figure = Canvas(figsize=(2.3 * len(shown) + 0.6, 3.3), layout="constrained")
+    axes = np.ravel(np.array(figure.subplots(1, len(shown)), dtype=object))
+    ramp = LinearSegmentedColormap.from_list("", ["#f4f4f4", look.ORANGE, look.VERMILLION])
+    for ax, (title, answers) in zip(axes, shown, strict=True):
+        look.prepare(ax, grid=False)
+        ax.imshow(np.abs(answers - Y), cmap=ramp, vmin=0, vmax=1, aspect="auto")
+        for (i, j), a in np.ndenumerate(answers):
+            ax.text(j, i, f"{a:.2f}".rstrip("0").rstrip("."), ha="center", va="center", fontsize=10)
+        rows = ["(" + ", ".join(f"{x:g}" for x in row) + ")" for row in X]
+        ax.set_xticks(range(len(outputs)), outputs)
+        ax.set_yticks(range(len(X)), rows if ax is axes[0] else [""] * len(X))
+        ax.set_title(title, fontsize=11, color=look.ink_of(ax))
+    figure.suptitle("answers to each row; the redder, the further from what is wanted",
+                    fontsize=10, color=look.ink_of(axes[0]))  # fmt: skip
+    return axes[0]

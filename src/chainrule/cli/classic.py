@@ -1,0 +1,80 @@
+"""Classic: the command that runs a teaching system beside what it published."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from chainrule.classics import CLASSICS, Result, run_classic
+from chainrule.cli import options
+from chainrule.facts import to_json
+
+VERDICT = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
+
+Name = Annotated[
+    str | None,
+    typer.Argument(
+        parser=options.one_of(CLASSICS, "NAME"),
+        metavar="[NAME]",
+        help=f"One of {', '.join(CLASSICS)}; without it they are listed.",
+    ),
+]
+Out = Annotated[Path, typer.Option(metavar="DIR", help="Pictures go to DIR/NAME.")]
+
+
+def classics(
+    name: Name = None,
+    out: Out = Path("chainrule-classics"),
+    engine: options.Engine = "auto",
+    as_json: options.Json = False,
+    force: options.Force = False,
+) -> None:
+    """Run a classic system beside what it published."""
+    if name is None:
+        _tell_list(as_json)
+        return
+    folder = out / name
+    options.check_folder(folder, "--out", force)
+    result = run_classic(name, engine=engine)
+    pictures = result.draw(folder, force=force)
+    if as_json:
+        print(to_json(result.facts(pictures)))
+        return
+    _tell(result)
+    drawn = ", ".join(path.name for path in pictures)
+    print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
+
+
+def _tell_list(as_json: bool) -> None:
+    if as_json:
+        print(to_json({name: classic.title for name, classic in CLASSICS.items()}))
+        return
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for name, classic in CLASSICS.items():
+        table.add_row(name, escape(classic.title))
+    Console(soft_wrap=True).print(table)
+
+
+def _tell(result: Result) -> None:
+    """Print the figures: published, with the original's settings, with ours, and whether the
+    published one is reached."""
+    table = Table(title=result.name, title_justify="left", box=SIMPLE, pad_edge=False)
+    table.add_column("")
+    for heading in ("published", "original", "ours"):
+        table.add_column(heading, justify="right")
+    table.add_column("reached")
+    for each in result.figures:
+        values = (each.published, each.obtained, each.ours)
+        said = [escape(each.say(value)) for value in values]
+        table.add_row(escape(each.what), *said, VERDICT[each.holds])
+    console = Console()
+    console.print(table)
+    for note in result.notes:
+        console.print(escape(note))
