@@ -12,11 +12,11 @@ import sys
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from chainrule import Network, explain
-from chainrule.activations import ACTIVATIONS
+from chainrule.activations import ACTIVATIONS, Increasing
 from chainrule.explanation.reading import Unreadable, read
 from chainrule.losses import LOSSES
 from chainrule.optimizers import OPTIMIZERS
@@ -55,6 +55,8 @@ def lines_of(told):
 def test_formulas_with_numbers_come_to_their_results(data):
     name = data.draw(st.sampled_from(SMOOTH_LOSSES + JUMPY_LOSSES))
     problem = data.draw(problems(data.draw(st.sampled_from(NAMES)), name))
+    # What adds up along a block of units is no formula of one line, and told by its name.
+    assume(not any(isinstance(a, Increasing) for a in problem.network.activations))
     told = explain(
         problem.network, problem.X, problem.Y, **problem.cost,
         optimizer=data.draw(st.sampled_from(STEPPING)),
@@ -93,7 +95,7 @@ def test_numbers_are_those_of_numpy_by_hand(seed, n, depth):
         for kind, truth in (("a", A[l + 1]), ("delta", delta[l]), ("dW", dW[l]), ("db", db[l])):
             np.testing.assert_allclose(told.step(kind, l).values, truth, rtol=1e-10, atol=1e-15)
         after = np.concatenate([net.W[l] - 0.01 * dW[l], [net.b[l] - 0.01 * db[l]]])
-        np.testing.assert_allclose(told.step("update", l).values, after, rtol=1e-12)
+        np.testing.assert_allclose(told.step("update", l).values, after, rtol=1e-11, atol=1e-15)
     assert told.weight.check.passed
     paths = sum(path.value for path in told.weight.paths) + told.weight.rest
     assert paths == pytest.approx(told.weight.derivative, rel=1e-9, abs=1e-15)
@@ -128,7 +130,7 @@ def test_the_largest_of_many_paths_are_told():
 
 
 FORMULAS = [
-    *((sigma, "value") for name, sigma in ACTIVATIONS.items()),
+    *((sigma, "value") for name, sigma in ACTIVATIONS.items() if name != "increasing"),
     *((sigma, "derivative") for name, sigma in ACTIVATIONS.items() if name in ELEMENTWISE),
     *((kind(), method) for kind in LOSSES.values() for method in ("value", "gradient", "target")),
 ]
