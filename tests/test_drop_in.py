@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,3 +251,15 @@ def test_divergence_beside_held_out_rows_warns_and_keeps_the_best():
     assert np.isnan(model.validation_scores_[-1])
     assert np.isfinite(model.predict(IRIS_X)).all()
     assert "diverged" in model.stop_reason_
+
+
+def test_the_migration_page_names_every_parameter_and_attribute():
+    page = (Path(__file__).parents[1] / "docs" / "migration.md").read_text("utf-8")
+    X, y = load_iris(return_X_y=True)
+    for cls in (neural_network.MLPClassifier, neural_network.MLPRegressor):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fitted = cls(max_iter=1).fit(X, y)
+        attributes = [name for name in vars(fitted) if name.endswith("_") and name[0] != "_"]
+        missing = [n for n in (*cls().get_params(), *attributes) if f"`{n}`" not in page]
+        assert missing == []
