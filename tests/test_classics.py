@@ -99,9 +99,6 @@ def test_thirty_lines_agree_with_measured_derivatives():
     x, y = rng.normal(size=(3, 5)), rng.normal(size=(2, 5))
     W = [rng.normal(size=(4, 3)), rng.normal(size=(2, 4))]
     b = [rng.normal(size=(4, 1)), rng.normal(size=(2, 1))]
-        [rng.normal(size=(4, 3)), rng.normal(size=(2, 4))],
-        [rng.normal(size=(4, 1)), np.ones((2, 1))],
-    )
     for name in ("sigmoid", "relu", "identity"):
         sigma = [ACTIVATIONS[name]] * 2
 
