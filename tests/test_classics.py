@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chainrule import CLASSICS, run_classic
-from chainrule.classics import half_adder
+from chainrule import ACTIVATIONS, CLASSICS, run_classic
+from chainrule.classics import four_equations, half_adder
 from chainrule.engine import ENGINES
 from refusals import command, refused
 
@@ -75,6 +75,60 @@ def test_kinds_of_failure_are_counted_once(adder):
     alike = half_adder.kinds_of_failure([nets[0], nets[0], nets[0].copy()])
     assert [count for _, count in alike] == [3]
     assert sum(count for _, count in half_adder.kinds_of_failure(nets)) == 3
+
+
+# Bare network -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare():
+    return run_classic("bare-network", epochs=20)
+
+
+def test_thirty_lines_give_what_the_library_gives(bare):
+    obtained = numbers(bare, "obtained")
+    assert obtained["gradients_apart"] < 1e-12
+    assert obtained["weights_apart"] < 1e-12
+    assert bare.holds
+    assert len(bare.listing.split("def forward")[1].splitlines()) < 45
+
+
+def test_thirty_lines_agree_with_measured_derivatives():
+    """Every weight moved a little both ways, for each activation the original has."""
+    rng = np.random.default_rng(1)
+    x, y = rng.normal(size=(3, 5)), rng.normal(size=(2, 5))
+    W = [rng.normal(size=(4, 3)), rng.normal(size=(2, 4))]
+    b = [rng.normal(size=(4, 1)), rng.normal(size=(2, 1))]
+    for name in ("sigmoid", "relu", "identity"):
+        sigma = [ACTIVATIONS[name]] * 2
+
+        def cost(sigma=sigma):
+            return ((four_equations.forward(W, b, sigma, x)[1][-1] - y) ** 2).sum() / 10
+
+        dW, db = four_equations.backward(W, sigma, y, *four_equations.forward(W, b, sigma, x))
+        for parameter, derived in zip([*W, *b], [*dW, *db], strict=True):
+            for place in np.ndindex(parameter.shape):
+                was = parameter[place]
+                parameter[place] = was + 1e-6
+                above = cost()
+                parameter[place] = was - 1e-6
+                measured = (above - cost()) / 2e-6
+                parameter[place] = was
+                assert derived[place] == pytest.approx(measured, abs=1e-8)
+
+
+def test_each_slip_is_shown_and_prevented(bare):
+    published, ours = numbers(bare, "published"), numbers(bare, "ours")
+    assert numbers(bare, "obtained")["updates_per_epoch"] == 1
+    assert ours["updates_per_epoch"] == 20
+    assert np.isnan(numbers(bare, "obtained")["sigmoid_1000"])
+    assert ours["sigmoid_1000"] == 1.0
+    assert ours["unknown_activation"] == "refused: did you mean 'relu'?"
+    assert ours["relu_slope"] == 0.0
+    assert ours["sign"] == 1.0
+    slips = {"updates_per_epoch", "unknown_activation", "sigmoid_1000", "relu_slope", "sign"}
+    assert slips <= published.keys()
+    assert all(bare.figure(key).holds for key in slips)
 
 
 # The command ------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from .callbacks import TerminateOnNaN as TerminateOnNaN
 from .callbacks import TimeLimit as TimeLimit
 from .classics import CLASSICS as CLASSICS
 from .classics import run_classic as run_classic
+from .datasets import Dataset as Dataset
+from .datasets import load_dataset as load_dataset
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import Finding as Finding
 from .diagnosis import diagnose as diagnose

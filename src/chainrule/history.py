@@ -44,9 +44,10 @@ class Block(NamedTuple):
 
     def column(self, key: str) -> list[Any]:
         """Return one entry of every epoch; a number of the engine's without making the others."""
-        if key in ("loss", "seconds"):
-            numbers: list[Any] = self.rows[:, COLUMNS.index(key)].tolist()
-            return numbers
+        if key in ("epoch", "loss", "seconds"):
+            numbers = self.rows[:, COLUMNS.index(key)]
+            column: list[Any] = (numbers.astype(int) if key == "epoch" else numbers).tolist()
+            return column
         return [record[key] for record in self.records()]
 
 

@@ -2,6 +2,8 @@
 
     room            what is in it
     half_adder      sum and carry of two bits, 2-2-2; the gradient check; a thousand starts
+    bare_network    the four equations as a reader writes them, and the slips around them
+    four_equations  those, in thirty lines
     result          what was published beside what came out
     pictures        those that only these systems need
 
@@ -34,9 +36,8 @@ class Classic:
 
 #: The one table of classic systems, by their names on the command line.
 CLASSICS: dict[str, Classic] = {
-    "half-adder": Classic(
-        "sum and carry of two bits, checked and started 1,000 times", "half_adder"
-    ),
+    "half-adder": Classic("sum and carry of two bits, from 1,000 starts", "half_adder"),
+    "bare-network": Classic("the four equations in thirty lines, and the slips", "bare_network"),
 }
 
 

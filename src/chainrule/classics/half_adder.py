@@ -114,7 +114,7 @@ def run(*, starts: int = 1_000, seed: int = SEED, engine: str = "auto") -> Resul
         perf_counter() - started,
         {
             "cost.png": lambda: draw_cost(history.records, PUBLISHED),
-            "starts.png": lambda: _draw_starts(histories, arrived),
+            "starts.png": lambda: draw_starts(histories, arrived, CONVERGED),
             "failures.png": lambda: draw_kinds(kinds, X, Y, ("sum", "carry")),
         },
         _notes(kinds, starts),
@@ -163,10 +163,6 @@ def _output_figure(net: Network, ours: Network) -> Figure:
     )
     return Figure("largest_error", "largest distance of an output from 0 or 1", published, obtained,
                   better, holds=min(obtained, better) <= published)  # fmt: skip
-
-
-def _draw_starts(histories: list[History], arrived: Array) -> Any:
-    return draw_starts([history.records for history in histories], arrived, CONVERGED)
 
 
 def _notes(kinds: list[Kind], starts: int) -> list[str]:

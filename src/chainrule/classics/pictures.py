@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.history import Record
+from chainrule.history import History, Record
 from chainrule.plots import look
 
 #: Outputs of networks that answer alike (rows, outputs), and how many of them there are.
@@ -45,19 +45,17 @@ def draw_cost(records: Sequence[Record], published: Mapping[int, float]) -> Any:
     return ax
 
 
-def draw_starts(
-    histories: Sequence[Sequence[Record]], arrived: Sequence[bool] | Array, below: float
-) -> Any:
+def draw_starts(histories: Sequence[History], arrived: Sequence[bool] | Array, below: float) -> Any:
     """Draw the loss curves of many starts: those that arrived in blue, the others in vermillion.
 
-    >>> curve = [{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}]
+    >>> curve = History([{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}])
     >>> draw_starts([curve, curve], [True, False], 0.1).get_title(loc="left")
     '1 of 2 starts arrive below 0.1'
     """
     from matplotlib.collections import LineCollection
 
     ax = look.prepare(None)
-    curves = [np.array([(r["epoch"], r["loss"]) for r in records]) for records in histories]
+    curves = [np.column_stack([history["epoch"], history["loss"]]) for history in histories]
     arrived = np.asarray(arrived, bool)
     alpha = float(np.clip(20 / max(len(curves), 1), 0.06, 0.8))
     for fine, color, strength in ((True, look.BLUE, 1.0), (False, look.VERMILLION, 3.0)):

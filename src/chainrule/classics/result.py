@@ -56,6 +56,8 @@ class Result:
         Each draws a picture and returns its Axes.
     notes : list of str
         What there is to say besides.
+    listing : str
+        Source that the reader should see, where there is one.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Result:
     seconds: float
     drawings: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    listing: str = ""
 
     @property
     def holds(self) -> bool:

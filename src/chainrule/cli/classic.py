@@ -10,6 +10,7 @@ import typer
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
+from rich.syntax import Syntax
 from rich.table import Table
 
 from chainrule.classics import CLASSICS, Result, run_classic
@@ -75,6 +76,10 @@ def _tell(result: Result) -> None:
         said = [escape(each.say(value)) for value in values]
         table.add_row(escape(each.what), *said, VERDICT[each.holds])
     console = Console()
+    if result.listing:
+        console.print(
+            Syntax(result.listing.strip(), "python", background_color="default", word_wrap=True)
+        )
     console.print(table)
     for note in result.notes:
         console.print(escape(note))
