@@ -212,7 +212,7 @@ class HardSwish(Activation):
 
     def derivative(self, z: Array, a: Array) -> Array:
         s = HardSigmoid().value(z)
-        return s + z * HardSigmoid().derivative(z, s)
+        return s + z * sign(s) * sign(1 - s) / 6
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ class Passes:
         """BP1 at the output, BP2 below it."""
         net = self.told.network
         last, sigma = len(net.layers) - 1, net.layers[l].activation
-        if l == last and self.told.loss.pairs_with(sigma):
+        if l == last and self.told.loss.pairs_with(sigma) and is_difference(self.told.loss):
             return self.canonical_delta(l)
         what, told = self.named("δ", "j", layer=l), self.units(l)
         G, g_formula, g_lines = self.gradient(l)
@@ -357,6 +357,11 @@ class Passes:
 def is_elementwise(sigma: Activation) -> bool:
     """Tell whether each unit answers to its own z alone."""
     return type(sigma).pullback is Activation.pullback
+
+
+def is_difference(loss: Loss) -> bool:
+    """Tell whether δ of the canonical pair is a − y, as the base class has it."""
+    return type(loss).delta_from_logits is Loss.delta_from_logits
 
 
 def near_zero(loss: Loss, a: Array, y: Array) -> bool:

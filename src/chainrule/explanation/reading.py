@@ -255,8 +255,10 @@ class Reader:
         match node.func:
             case ast.Attribute(value=owner, attr="sum" | "max" as name) if node.keywords:
                 return self.over_units(owner, name)
-            case ast.Attribute(value=ast.Name(id="self"), attr=name):
-                return Call({"derivative": "σ′", "value": "σ"}.get(name, name), self.all(node))
+            case ast.Attribute(value=ast.Name(id="self"), attr="derivative" | "value" as name):
+                return Call({"derivative": "σ′", "value": "σ"}[name], self.all(node))
+            case ast.Attribute(value=ast.Name(id="self")):
+                raise Unreadable(ast.unparse(node))
             case ast.Attribute(value=ast.Call(func=ast.Name(id=cls)), attr="value"):
                 return Call(cls.lower(), self.all(node))
             case ast.Name(id=name) | ast.Attribute(attr=name):
