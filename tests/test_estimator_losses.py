@@ -12,6 +12,7 @@ from sklearn.preprocessing import scale
 
 from chainrule import MLPClassifier, MLPRegressor
 from chainrule.activations import HardSigmoid, Sigmoid
+from chainrule.engine import ENGINES
 from chainrule.losses import (
     BinaryCrossEntropy,
     BinaryFocal,
@@ -29,7 +30,7 @@ CANCER = load_breast_cancer(return_X_y=True)
 LEVELS = (0.05, 0.25, 0.5, 0.95)
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 
@@ -236,7 +237,7 @@ def test_ones_own_loss_is_trained_and_checked():
     own = fitted(MLPRegressor, DIABETES, loss=(squares, difference))
     same(own, fitted(MLPRegressor, DIABETES, engine="reference"))
     assert own.engine_ == "reference"
-    assert "own" in own.engine_reason_.lower()
+    assert "native" not in ENGINES or "own" in own.engine_reason_.lower()
     with pytest.raises(ValueError, match="the gradient of loss 'squares' is wrong at"):
         fitted(MLPRegressor, DIABETES, loss=(squares, lambda a, y: y - a))
     with pytest.raises(ValueError, match="needs 1 arguments"):

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from chainrule import MLPRegressor, train
+from chainrule.engine import ENGINES
 from chainrule.estimators.outputs import fitted_network
 from chainrule.model_file import load_model, save_model
 from chainrule.optimizers import SGD, Adam
@@ -18,7 +19,7 @@ X, Y = X[:200], Y[:200]
 SEED = int(np.random.RandomState(0).randint(2**31))
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 

@@ -11,11 +11,12 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import scale
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
 
 RELATIVE = 1e-6
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 

@@ -9,10 +9,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
 from chainrule.estimators.outputs import fitted_network
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 

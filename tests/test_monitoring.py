@@ -22,12 +22,13 @@ from sklearn.metrics import (
 )
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
 from chainrule.losses import AbsoluteError, CrossEntropy, Quantile
 
 EPOCHS = 6
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 

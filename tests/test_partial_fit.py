@@ -9,12 +9,13 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
 
 X, Y = load_iris(return_X_y=True)
 X = scale(X)
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 

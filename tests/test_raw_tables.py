@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from chainrule import MLPClassifier, MLPRegressor
+from chainrule.engine import ENGINES
 
 pandas = pytest.importorskip("pandas")
 polars = pytest.importorskip("polars")
@@ -15,7 +16,7 @@ polars = pytest.importorskip("polars")
 N = 60
 
 
-@pytest.fixture(params=["reference", "native"])
+@pytest.fixture(params=sorted(ENGINES))
 def engine(request):
     return request.param
 
