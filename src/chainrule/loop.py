@@ -113,9 +113,10 @@ class Loop:
         if self.metric is not None:
             measured.append("metric")
         last = self.plan.epochs if self.last_epoch is None else self.last_epoch
+        network = self.network  # alone: what knows this loop would keep it alive
         return Training(
-            self.plan, self.network, self.history, self.state, self.data.n, last, tuple(measured),
-            self.model or (lambda: self.network),
+            self.plan, network, self.history, self.state, self.data.n, last, tuple(measured),
+            self.model or (lambda: network),
         )  # fmt: skip
 
     def _ends_by_value(self, error: Diverged) -> bool:
