@@ -28,7 +28,10 @@ class BestWeights(Callback):
         value = monitored(history.records[-1], self.monitor, self.mode)
         if value < self.best:
             self.best, self.epoch = value, history.records[-1]["epoch"]
-            self.theta = network.theta.copy()
+            if self.theta is None:
+                self.theta = network.theta.copy()
+            else:
+                self.theta[:] = network.theta
 
     def restore(self, network: Network, history: History) -> None:
         """Give the network the best weights, if an epoch was completed, and note the epoch."""
