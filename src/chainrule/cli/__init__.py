@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, export, …
+"""Command line: one function for each command, from `train` to `demo`.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
