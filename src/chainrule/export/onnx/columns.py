@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.export.onnx.graph import Graph
-from chainrule.export.onnx.traced import Traced, beside, pick, where
+from chainrule.export.onnx.traced import Traced, beside, on_traced, pick, where
 from chainrule.export.parts import Parts
 from chainrule.preprocessing import features_of
 from chainrule.preprocessing.columns import name_of
@@ -96,10 +96,11 @@ def features(graph: Graph, parts: Parts) -> Traced:
     blocks += _of_gaps(table, columns)
     order = np.argsort([place for _, places in blocks for place in places]).tolist()
     whole = pick(beside([values for values, _ in blocks]), order)
+    if parts.dtype == whole.dtype:
+        return whole
     limit = float(np.finfo(parts.dtype).max)
-    return (
-        whole if parts.dtype == whole.dtype else np.clip(whole, -limit, limit).astype(parts.dtype)
-    )
+    narrow: Traced = on_traced.clip(whole, -limit, limit).astype(parts.dtype)
+    return narrow
 
 
 # Inputs --------------------------------------------------------------------------------------
@@ -157,7 +158,7 @@ def _of_numbers(table: Traced, columns: list[Column], squash: bool) -> Block:
     """Return scaled numbers, and true/false as 1 and 0."""
     x = pick(table, [c.place for c in columns])
     if columns[0].fills:
-        x = where(np.isnan(x), [c.learnt["fill"] for c in columns], x)
+        x = where(on_traced.isnan(x), [c.learnt["fill"] for c in columns], x)
     center = np.array([c.learnt.get("center", 0.0) for c in columns])
     scale = np.array([c.learnt.get("scale", 1.0) for c in columns])
     if center.any() or (scale != 1).any() or squash:
@@ -166,9 +167,9 @@ def _of_numbers(table: Traced, columns: list[Column], squash: bool) -> Block:
 
 
 def _as_learnt(x: Traced, center: Any, scale: Any, squash: bool) -> Traced:
-    of_arrays: Any = scaled  # and of what is traced, too
-    z: Any = np.clip(of_arrays(x, center, scale), -LARGEST, LARGEST)
-    return squashed(z) if squash else z
+    formulas: Any = (scaled, squashed)  # of arrays, and of what is traced
+    z: Traced = on_traced.clip(formulas[0](x, center, scale), -LARGEST, LARGEST)
+    return formulas[1](z) if squash else z
 
 
 def _of_levels(column: Column) -> Traced:
@@ -182,7 +183,7 @@ def _of_levels(column: Column) -> Traced:
             made[:, width - 1] = (
                 1
                 - made[:, : width - 1].sum(axis=1, keepdims=True)
-                - np.isnan(column.values).astype(np.float64)
+                - on_traced.isnan(column.values).astype(np.float64)
             )
         return made
     return (_codes(column) == np.arange(width)).astype(np.float64)
@@ -218,13 +219,13 @@ def _codes(column: Column) -> Traced:
 
 def _of_time(column: Column) -> Traced:
     """Return scaled seconds, and sine and cosine of the cycles."""
-    missing, learnt = np.isnan(column.values), column.learnt
-    x = where(missing, learnt["fill"], column.values) if column.fills else column.values
+    missing, learnt = on_traced.isnan(column.values), column.learnt
+    x: Any = where(missing, learnt["fill"], column.values) if column.fills else column.values
     made = [_as_learnt(x, learnt["center"], learnt["scale"], learnt["squash"])]
     for cycle in learnt["cycles"]:
-        angle = 2 * pi * CYCLES[cycle][1](x)
+        angle: Any = 2 * pi * CYCLES[cycle][1](x)
         made += [where(missing, 0, wave) if column.fills else wave
-                 for wave in (np.sin(angle), np.cos(angle))]  # fmt: skip
+                 for wave in (on_traced.sin(angle), on_traced.cos(angle))]  # fmt: skip
     return beside(made)
 
 
@@ -235,7 +236,7 @@ def _of_gaps(table: Any, columns: list[Column]) -> list[Block]:
     ends = [c.start + c.width - 1 for c in numbers]
     blocks = []
     if numbers:
-        gaps = np.isnan(pick(table, [c.place for c in numbers]))
+        gaps = on_traced.isnan(pick(table, [c.place for c in numbers]))
         blocks.append((gaps.astype(np.float64), ends))
     others = [c for c in marked if c.kind not in NUMERIC]
     return blocks + [(_missing(c).astype(np.float64), [c.start + c.width - 1]) for c in others]
@@ -245,7 +246,7 @@ def _missing(column: Column) -> Traced:
     """Return whether a time, or a category, is missing (n, 1): an unseen level is."""
     if column.kind == "category" and not _given_as_numbers(column):
         return _codes(column) < 0
-    missing: Any = np.isnan(column.values)
+    missing: Any = on_traced.isnan(column.values)
     if column.kind == "category" and column.unseen == UNSEEN:
         missing = _matches(column).sum(axis=1, keepdims=True) == 0
     return missing

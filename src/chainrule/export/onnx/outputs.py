@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.activations import ACTIVATIONS, Sigmoid
 from chainrule.calibration import log_odds
 from chainrule.export.onnx.layers import activate, propagate
-from chainrule.export.onnx.traced import Traced, beside, pick
+from chainrule.export.onnx.traced import Traced, beside, on_traced, pick
 from chainrule.export.parts import Parts
 
 
@@ -113,12 +113,12 @@ def _probabilities(parts: Parts, P: Traced) -> Traced:
         return P[:, :1] * 0 + 1
     of_softmax = parts.members[0][-1].activation == ACTIVATIONS["softmax"]
     if parts.task == "classes" and classes > 2 and not of_softmax:
-        P = P / np.maximum(P.sum(axis=1, keepdims=True), 1e-300)
-    P = np.maximum(P, tiny)
+        P = P / on_traced.maximum(P.sum(axis=1, keepdims=True), 1e-300)
+    P = on_traced.maximum(P, tiny)
     if parts.temperature is None:
         return P
-    p = P.astype(np.float64)
-    logits = np.log(p) if parts.task == "classes" else log_odds(p)
+    p: Any = P.astype(np.float64)
+    logits: Any = on_traced.log(p) if parts.task == "classes" else log_odds(p)
     sigma = ACTIVATIONS["softmax" if parts.task == "classes" else "sigmoid"]
     tempered = activate(sigma, logits / parts.temperature)
-    return np.maximum(tempered.astype(parts.dtype), tiny)
+    return on_traced.maximum(tempered.astype(parts.dtype), tiny)

@@ -16,6 +16,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from chainrule.export.onnx.graph import Graph
 
 BOOL = np.dtype(bool)
+on_traced: Any = np  #: NumPy; type checkers don't know that it gives back what is traced
 
 
 class Unsupported(ValueError):
@@ -48,7 +49,7 @@ class Traced(NDArrayOperatorsMixin):
         if operator not in LOGICAL:
             if kind == BOOL:
                 raise Unsupported("arithmetic of true and false alone")
-            values = inputs = [x.astype(kind) if isinstance(x, Traced) else x for x in inputs]
+            inputs = tuple(x.astype(kind) if isinstance(x, Traced) else x for x in inputs)
         units = max(x.units if isinstance(x, Traced) else np.size(x) for x in inputs)
         names = [self.graph.constant(x, kind) if not isinstance(x, Traced) else x.name
                  for x in inputs]  # fmt: skip
