@@ -348,7 +348,9 @@ def test_a_training_at_a_rate_of_10_to_the_10_says_that_it_diverged():
 def test_a_network_beyond_memory_is_refused_before_it_is_allocated(build, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 8 * 2**30)
     monkeypatch.setattr(arrays, "aligned_zeros", None)  # were it called, this would show
-    with pytest.raises(MemoryError, match=r"a network of .* takes .* GiB .* 8 GiB: take fewer"):
+    with pytest.raises(
+        MemoryError, match=r"a network of .* takes .* GiB .* 8.0 GiB are free: take fewer"
+    ):
         build()
 
 

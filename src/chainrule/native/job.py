@@ -28,7 +28,7 @@ class Layer(ctypes.Structure):
 
 
 @cache
-def several(kind: type, count: int) -> Any:
+def several(kind: Any, count: int) -> Any:
     """Return the type of an array of `count`, made once: it is a cycle that only gc frees."""
     return kind * count
 
