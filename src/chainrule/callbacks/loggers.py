@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -28,7 +29,7 @@ class Log(Callback):
 
     filename: str | os.PathLike[str]
     append: bool = field(default=False, kw_only=True)
-    _file: TextIO | None = field(init=False, repr=False, default=None)
+    _file: TextIOWrapper | None = field(init=False, repr=False, default=None)
 
     def write(self, file: TextIO, record: Record) -> None:
         """Write the epoch's record."""
@@ -39,6 +40,21 @@ class Log(Callback):
         path.parent.mkdir(parents=True, exist_ok=True)
         mode: Literal["a", "w"] = "a" if self.append else "w"
         self._file = path.open(mode, buffering=1, encoding="utf-8", newline="")
+
+    def state(self) -> dict[str, Any]:
+        """Return how long the file is: what comes later is written again."""
+        assert self._file is not None
+        return {"bytes": self._file.buffer.tell()}
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        path = Path(self.filename)
+        if path.stat().st_size < state["bytes"]:
+            raise ValueError(
+                f"{path} has fewer bytes than when the checkpoint was made ({state['bytes']});"
+                " put it back, or leave the logger out"
+            )
+        os.truncate(path, state["bytes"])
+        self._file = path.open("a", buffering=1, encoding="utf-8", newline="")
 
     def next_look(self) -> float:
         """Never: it needs nothing but the records."""
