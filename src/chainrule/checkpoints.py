@@ -148,8 +148,8 @@ class Checkpoints:
             except ModelFileError as error:
                 damages.append(str(error))
                 continue
-            for error in damages:
-                message = f"{error}; going on from {path.name} instead"
+            for damage in damages:
+                message = f"{damage}; going on from {path.name} instead"
                 warnings.warn(CheckpointFailed(message), stacklevel=2)
             self._refuse_other(facts)
             self._written = [path]

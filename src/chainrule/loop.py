@@ -229,7 +229,12 @@ class Loop:
         history = self.history
         reason = (
             minimise(
-                self.engine, self.network, self.plan, self._look_at_iteration, self._left, self._tape
+                self.engine,
+                self.network,
+                self.plan,
+                self._look_at_iteration,
+                self._left,
+                self._tape,
             )
             or self._out_of_time()
         )

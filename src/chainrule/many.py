@@ -66,8 +66,8 @@ def fit_many(
         anything else.
     **settings
         All else that `train` takes by name but `callbacks`, `checkpoint` and `history`, which
-        belong to one network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all together; a
-        network whose turn comes after it is left as it is.
+        belong to one network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all
+        together; a network whose turn comes after it is left as it is.
 
     Returns
     -------

@@ -63,9 +63,7 @@ def put_back(values: Snapshot, state: State) -> None:
             setattr(state, name, value)
 
 
-def plan_facts(
-    plan: Plan, network: Network, callbacks: Sequence[Callback], **more: Any
-) -> Facts:
+def plan_facts(plan: Plan, network: Network, callbacks: Sequence[Callback], **more: Any) -> Facts:
     """Return what a training is to do, each setting by its name."""
     facts = {each.name: getattr(plan, each.name) for each in fields(plan)}
     facts |= {"sizes": network.sizes, "activations": network.activations}

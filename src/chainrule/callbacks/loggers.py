@@ -6,7 +6,6 @@ import csv
 import json
 import os
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -29,7 +28,7 @@ class Log(Callback):
 
     filename: str | os.PathLike[str]
     append: bool = field(default=False, kw_only=True)
-    _file: TextIOWrapper | None = field(init=False, repr=False, default=None)
+    _file: TextIO | None = field(init=False, repr=False, default=None)
 
     def write(self, file: TextIO, record: Record) -> None:
         """Write the epoch's record."""
@@ -44,7 +43,7 @@ class Log(Callback):
     def state(self) -> dict[str, Any]:
         """Return how long the file is: what comes later is written again."""
         assert self._file is not None
-        return {"bytes": self._file.buffer.tell()}
+        return {"bytes": os.fstat(self._file.fileno()).st_size}
 
     def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
         path = Path(self.filename)
@@ -126,6 +125,10 @@ class CSVLogger(Log):
     def on_train_begin(self, network: Network, history: History) -> None:
         self._new = not self._header()
         super().on_train_begin(network, history)
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        super().on_train_resume(network, history, state)
+        self._new = state["bytes"] == 0
 
     def write(self, file: TextIO, record: Record) -> None:
         rows, flat = csv.writer(file, delimiter=self.separator, lineterminator="\n"), _flat(record)
