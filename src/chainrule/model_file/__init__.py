@@ -42,6 +42,7 @@ from chainrule.model_file.container import explained, opened, seal, unseal
 from chainrule.model_file.header import DTYPES, FORMAT, Header, check_sum, read_start
 from chainrule.model_file.state import KINDS, describe, rebuild
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
+from chainrule.model_file.versions import is_newer, upgrade
 from chainrule.network import parameter_count
 
 __all__ = ["FORMAT", "SUFFIX", "ModelFileError", "load_model", "read_header", "save_model"]
@@ -187,11 +188,17 @@ def _to_bytes(model: Any, about: dict[str, Any] | None) -> bytes:
 
 def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]:
     """Return the model and `about`; `content` is the whole file."""
+    version = str(header.description["chainrule"])
     rest, unpacker = unseal(header, content)
     about = unpacker.unpack(rest.pop("about"))
     if about is not None and type(about) is not dict:
         raise ModelFileError(f"its about is a {type(about).__name__}; expected an object")
-    return rebuild(rest, unpacker), about
+    try:
+        return rebuild(rest, unpacker), about
+    except Exception as error:
+        if is_newer(version):
+            raise ModelFileError(f"{error}; {upgrade(version)}") from error
+        raise
 
 
 def _from_bytes(content: bytes) -> tuple[Any, dict[str, Any] | None]:
