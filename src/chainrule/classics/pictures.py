@@ -122,7 +122,7 @@ def draw_learned(true: Callable[[Array], Array], name: str, learned: Mapping[str
     axes = figure.subplots(1, 1 + len(learned), subplot_kw={"projection": "3d"})
     shown: dict[str, Any] = {name: true, **learned}
     for ax, (title, function) in zip(axes, shown.items(), strict=True):
-        plot_surface(function, ax, title=title, limits=limits)
+        plot_surface(function, ax, title=title, limits=limits, resolution=25)
     return axes[0]
 
 
