@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy import hypot
 
 from chainrule.names import look_up
 from chainrule.spread import LARGEST, quantile, robust, standard
@@ -54,12 +55,22 @@ SCALINGS: dict[str, Callable[[Floats, Weights], Learnt]] = {
 }
 
 
-def _scaled(x: Floats, learnt: Learnt) -> Floats:
-    """z = (x - center) / scale, then z / sqrt(1 + (z / 3)²) where squashed; x without NaN."""
+def scaled(x: Floats, center: Any, scale: Any) -> Floats:
+    """z = (x - center) / scale."""
+    return (x - center) / scale
+
+
+def squashed(z: Floats) -> Floats:
+    """z / sqrt(1 + (z / 3)²), which stays within ±3."""
+    return z / hypot(1.0, z / BEND)
+
+
+def _as_learnt(x: Floats, learnt: Learnt) -> Floats:
+    """Scale x, which has no NaN, and squash it where that was learnt."""
     with np.errstate(over="ignore"):
-        z = (x - learnt["center"]) / learnt["scale"]
+        z = scaled(x, learnt["center"], learnt["scale"])
     z = np.clip(z, -LARGEST, LARGEST)
-    return np.asarray(z / np.hypot(1.0, z / BEND) if learnt["squash"] else z)
+    return squashed(z) if learnt["squash"] else z
 
 
 # Kinds ---------------------------------------------------------------------------------------
@@ -104,7 +115,7 @@ class Number:
 
     def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
         missing = np.isnan(values)
-        out[:, 0] = _scaled(np.where(missing, learnt["fill"], values), learnt)
+        out[:, 0] = _as_learnt(np.where(missing, learnt["fill"], values), learnt)
         return missing
 
 
@@ -189,7 +200,7 @@ class Moment:
     def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
         missing = np.isnan(values)
         filled = np.where(missing, learnt["fill"], values)
-        out[:, 0] = _scaled(filled, learnt)
+        out[:, 0] = _as_learnt(filled, learnt)
         for place, cycle in enumerate(learnt["cycles"]):
             angle = 2 * np.pi * CYCLES[cycle][1](filled)
             out[:, 2 * place + 1] = np.where(missing, 0.0, np.sin(angle))
