@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
 import numpy as np
+import polars as pl
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
-from sklearn.utils._testing import ignore_warnings
 
 from chainrule.activations import Celu, Increasing, LeakyRelu
 from chainrule.estimators import MLPClassifier, MLPRegressor
@@ -55,6 +57,12 @@ def networks() -> dict[str, Network]:
 @cache
 def estimators() -> dict[str, Any]:
     """Return fitted estimators: every kind of target, output, and what is done with outputs."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return _estimators()
+
+
+def _estimators() -> dict[str, Any]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5))
     y = X @ rng.normal(size=5)
@@ -69,12 +77,14 @@ def estimators() -> dict[str, Any]:
         return MLPRegressor(hidden_layer_sizes=(6, 4), **brief | given)
 
     thirds, binary = np.digitize(y, [-1, 1]), y > 0
-    found = {
+    return {
         "two classes": classifier().fit(X, WORDS[binary.astype(int)]),
         "three classes": classifier(activation="gelu").fit(X, WORDS[thirds]),
-        "four numbers as classes": classifier().fit(X, thirds * 1.5),
+        "four numbers as classes": classifier().fit(X, thirds * 2 + 1),
         "labels": classifier(activation="tanh").fit(X, Y > 0),
-        "two classes of a hard sigmoid": classifier(output_activation="hard_sigmoid").fit(X, binary),
+        "two classes of a hard sigmoid": classifier(output_activation="hard_sigmoid").fit(
+            X, binary
+        ),
         "classes that do not sum to one": classifier(output_activation="sigmoid").fit(X, thirds),
         "calibrated": classifier().fit(X, thirds).calibrate(X, thirds),
         "two calibrated": classifier().fit(X, binary).calibrate(X, binary),
@@ -97,10 +107,6 @@ def estimators() -> dict[str, Any]:
         "gaps": classifier(missing="indicator", scale_X="robust").fit(gaps, thirds),
         "gaps imputed": classifier(missing="impute").fit(gaps, binary),
     }
-    return found
-
-
-estimators = ignore_warnings(category=ConvergenceWarning)(estimators)
 
 
 def saying(model: Any) -> Any:
@@ -115,7 +121,37 @@ def saying(model: Any) -> Any:
     return lambda X: model.predict(X).reshape(len(X), -1)
 
 
-@cache
-def pipelines() -> dict[str, tuple[Any, Any]]:
-    """Return fitted pipelines, each with a table to predict: every kind of column and gap."""
-    return {}
+def table(n: int, seed: int = 0, dates: bool = False) -> pl.DataFrame:
+    """Return a table with every kind of column, gaps in most, a useless one, and odd names."""
+    rng = np.random.default_rng(seed)
+
+    def gaps(values: Any) -> list[Any]:
+        return [
+            None if gap else v for v, gap in zip(values, rng.uniform(size=n) < 0.2, strict=True)
+        ]
+
+    seconds = rng.integers(0, 3000, n).tolist()
+    frame = pl.DataFrame({
+        "size in m² */": gaps(rng.normal(50, 20, n).tolist()),
+        "whole": rng.integers(0, 5, n).tolist(),
+        "town": gaps(rng.choice(["Bern", "Zürich", "Zug", "x\"y"], n, p=[0.5, 0.3, 0.17, 0.03])),
+        "open": gaps((rng.uniform(size=n) < 0.5).tolist()),
+        "seen": [n - 7] * n,
+        "id": [f"row {k}" for k in range(n)],
+        "for": [timedelta(seconds=s) for s in seconds],
+        "only gaps": gaps([3.0] * n),
+        "grade": rng.choice(["low", "high"], n).tolist(),
+    })  # fmt: skip
+    moments = [datetime(2024, 1, 1) + timedelta(days=s / 5, hours=s) for s in seconds]
+    return frame.with_columns(pl.Series("when", gaps(moments))) if dates else frame
+
+
+def pipeline(dtype: str = "float64", dates: bool = False, **settings: Any) -> Any:
+    """Return a fitted pipeline of encoder and network."""
+    frame = table(300, dates=dates)
+    encoder = TableEncoder(dtype=dtype, min_frequency=30, **settings)
+    network = MLPClassifier((5,), "tanh", max_iter=3, random_state=0)
+    steps = Pipeline([("encoder", encoder), ("network", network)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return steps.fit(frame, WORDS[np.arange(300) % 3])

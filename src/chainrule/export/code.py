@@ -50,7 +50,7 @@ class Program:
     @property
     def name(self) -> str:
         """A word for the model that any language takes for a name."""
-        return identifier(str(self.parts.about.get("name", "model")))
+        return identifier(self.parts.name)
 
     @property
     def activations(self) -> list[Activation]:

@@ -43,7 +43,7 @@ def to_c(model: Any, name: str = "model", *, dtype: Any = None) -> str:
     >>> "static inline void tiny_predict(const float *x, float *out)" in header
     True
     """
-    return write(take_apart(model, dtype, {"name": name}))
+    return write(take_apart(model, dtype, name=name))
 
 
 def write(parts: Parts) -> str:

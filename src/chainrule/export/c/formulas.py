@@ -149,12 +149,12 @@ class CFunction(Function):
             case ast.Name(name) if name not in self.kinds:
                 return self.module.constants.get(name)
             case ast.UnaryOp(ast.USub(), operand):
-                value = self.number(operand)
-                return None if value is None else -value
+                negated = self.number(operand)
+                return None if negated is None else -negated
             case ast.BinOp(left, op, right) if type(op) in OPERATORS:
                 first, second = self.number(left), self.number(right)
-                known = first is not None and second is not None
-                return OPERATORS[type(op)](first, second) if known else None
+                if first is not None and second is not None:
+                    return OPERATORS[type(op)](first, second)
         return None
 
     def call(self, node: ast.Call) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from chainrule.export.c.texts import (
     about,
     filled,
     literal,
+    loop,
     quoted,
 )
 from chainrule.export.code import Program
@@ -64,9 +65,7 @@ class Header:
         self.constants += len(numbers)
         name = f"{self.name}_{name}"
         lines = "\n".join(filled(numbers))
-        self.arrays.append(
-            f"static const {self.T} {name}[{len(numbers)}] = {{\n{lines}\n}};\n"
-        )
+        self.arrays.append(f"static const {self.T} {name}[{len(numbers)}] = {{\n{lines}\n}};\n")
         return name
 
     def labels(self) -> list[str]:
@@ -114,7 +113,7 @@ class Header:
             return [f"{self.name}_increasing({n}, {sigma.block or n}, {z});"]
         if isinstance(sigma, Identity):
             return []
-        return [f"for (int k = 0; k < {n}; k++) {z}[k] = {self.functions.of(sigma)}({z}[k]);"]
+        return [loop(n, f"{z}[k] = {self.functions.of(sigma)}({z}[k])")]
 
     def two_classes(self, layer: Dense) -> list[str]:
         """Return the lines that make two probabilities of the one z, which lies at out[1]."""
@@ -176,20 +175,20 @@ class Header:
         if count == 1:
             lines.append(f"{self.name}_network({x}, out);")
         else:
-            lines.append(f"for (int k = 0; k < {n}; k++) out[k] = 0;")
+            lines.append(loop(n, "out[k] = 0"))
             for member in range(count):
                 lines.append(f"{self.name}_network_{member}({x}, each);")
-                lines.append(f"for (int k = 0; k < {n}; k++) out[k] += each[k] / {count};")
+                lines.append(loop(n, f"out[k] += each[k] / {count}"))
         if not program.sums_to_one:
             least = literal(1e-300, self.dtype)
             lines += [
                 f"{T} sum = 0;",
-                f"for (int k = 0; k < {n}; k++) sum += out[k];",
-                f"for (int k = 0; k < {n}; k++) out[k] /= {self.functions.named('maximum')}(sum, {least});",
+                loop(n, "sum += out[k]"),
+                loop(n, f"out[k] /= {self.functions.named('maximum')}(sum, {least})"),
             ]
         if program.units:
             scale, mean = map(self.array, ("scale", "mean"), program.units)
-            lines.append(f"for (int k = 0; k < {n}; k++) out[k] = out[k] * {scale}[k] + {mean}[k];")
+            lines.append(loop(n, f"out[k] = out[k] * {scale}[k] + {mean}[k]"))
         return self.function("predict", "x", "out", lines)
 
     def buffers(self, sizes: dict[str, int]) -> list[str]:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import __version__
 from chainrule.export.code import Program
 
 WIDTH = 96  # characters of constants on a line
@@ -16,7 +15,8 @@ MOST_NAMES = 400  # names of inputs, or levels of one, that a comment lists
 
 DENSE = """\
 /* z = x W + b: each weight is read once, in the order in which they lie. */
-static inline void {name}_dense(int n_in, int n_out, const {T} *W, const {T} *b, const {T} *x, {T} *z)
+static inline void {name}_dense(
+    int n_in, int n_out, const {T} *W, const {T} *b, const {T} *x, {T} *z)
 {{
     for (int j = 0; j < n_out; j++) z[j] = b[j];
     for (int i = 0; i < n_in; i++)
@@ -90,12 +90,15 @@ def tidy(text: str) -> str:
     return "".join(sign for place, sign in enumerate(text) if place not in idle)
 
 
+def loop(n: int, body: str) -> str:
+    """Return a statement for each k < n."""
+    return f"for (int k = 0; k < {n}; k++) {body};"
+
+
 def filled(numbers: Sequence[str]) -> Iterator[str]:
     """Yield lines of constants."""
     return iter(
-        textwrap.wrap(
-            ", ".join(numbers), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4
-        )
+        textwrap.wrap(", ".join(numbers), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)
     )
 
 
@@ -132,8 +135,8 @@ def about(program: Program, constants: int, stack: int) -> str:
     lines = [
         f"{program.name}: a fully connected network, {program.layers()}, in {T}.",
         "",
-        f"Written by chainrule {__version__}. C99; needs <math.h> and nothing else, allocates nothing,",
-        "and keeps nothing between calls. x and out must not overlap.",
+        f"Written by chainrule {program.parts.version}. C99; needs <math.h> and nothing else,",
+        "allocates nothing, keeps nothing between calls. x and out must not overlap.",
         "",
         f"    {T} x[{NAME}_INPUTS] = {{ ... }}, out[{NAME}_OUTPUTS];",
         f"    {program.name}_predict(x, out);",
@@ -161,20 +164,25 @@ def inputs(program: Program) -> Iterator[str]:
     records: Sequence[dict[str, Any]] = columns or [{"kind": "number"}] * len(program.inputs)
     pairs = list(zip(program.inputs, records, strict=True))
     for i, (name, record) in enumerate(pairs[:MOST_NAMES]):
-        yield f"x[{i}]  {commented(f'{name}{values(record)}')}"
+        marked = i in program.parts.marked
+        yield f"x[{i}]  {commented(f'{name}{values(record, marked)}')}"
     if len(pairs) > MOST_NAMES:
         yield f"x[{MOST_NAMES}] to x[{len(pairs) - 1}]  the columns that follow"
 
 
-def values(record: dict[str, Any]) -> str:
-    """Return what a column's numbers mean, where they are not just numbers."""
+def values(record: dict[str, Any], marked: bool = False) -> str:
+    """Return what a column's numbers mean, where they are not just numbers.
+
+    The levels of a column that was `marked` as a category begin with a sign, which is left out.
+    """
     kind = record["kind"]
     if kind == "dropped":
         return ": not used"
     if record.get("constant"):
         return ": only whether it is NaN"
     if kind == "category":
-        words = [*record["levels"], *(["a rare one"] if record["rare"] != [] else [])]
+        levels = [level.removeprefix("=" * marked) for level in record["levels"]]
+        words = [*levels, *(["a rare one"] if record["rare"] != [] else [])]
         numbered = ", ".join(f"{k} {level}" for k, level in enumerate(words))
         return f": {numbered}; -1 for any other, NaN for a gap"
     return {"flag": ": 1 or 0", "duration": ", in seconds"}.get(kind, "")
