@@ -149,7 +149,8 @@ class Cubed(Activation):
     """σ(z) = z³."""
 
     def value(self, z):
-        return z * z * z
+        cube = z * z * z
+        return cube + 0 * z**3
 
 
 class Cosine(Activation):
@@ -161,7 +162,8 @@ class Cosine(Activation):
 
 def test_an_activation_of_the_users_own_class_is_translated():
     header = to_c(Network([2, 1], [Cubed()]), "own")
-    assert "static inline double own_cubed(double z)\n{\n    return (z * z) * z;\n}" in header
+    assert "static inline double own_cubed(double z)\n{\n    double cube = (z * z) * z;\n" in header
+    assert "    return cube + (0.0 * pow(z, 3.0));\n}" in header
 
 
 def square(z):

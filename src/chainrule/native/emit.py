@@ -128,14 +128,6 @@ class Function:
     node: ast.FunctionDef
     kinds: dict[str, str] = field(default_factory=dict)
 
-    def typed(self, kind: str) -> str:
-        """Return the type of what is of this kind."""
-        return kind
-
-    def named(self, function: str) -> str:
-        """Return the name under which a function of NumPy's is there."""
-        return f"m::{function}"
-
     def text(self, result: str = "T") -> str:
         """Return the function in C++."""
         arguments = [a.arg for a in self.node.args.args if a.arg != "self"]
@@ -164,13 +156,13 @@ class Function:
         elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Tuple):
             for i, name in enumerate(map(ast.unparse, node.targets[0].elts)):
                 self.kinds[name] = "T"
-                yield f"{self.typed('T')} {name} = {ast.unparse(node.value)}.each[{i}];"
+                yield f"T {name} = {ast.unparse(node.value)}.each[{i}];"
         elif isinstance(node, ast.Assign):
             name, (value, kind) = ast.unparse(node.targets[0]), self.of(node.value)
             if self.kinds.setdefault(name, kind) != kind:
                 raise Untranslatable(f"{self.node.name}: {name} is once a number, once not")
             fresh = name not in {a.arg for a in self.node.args.args} and self.first(name, node)
-            yield f"{self.typed(kind) + ' ' if fresh else ''}{name} = {value};"
+            yield f"{kind + ' ' if fresh else ''}{name} = {value};"
         else:
             raise Untranslatable(f"{self.node.name}: {ast.unparse(node)}")
 
@@ -199,7 +191,7 @@ class Function:
             text, kind = self.of(node.operand)
             return f"(-{text})", kind
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-            return self.join([node.left, node.right], self.named("power") + "({})")
+            return self.join([node.left, node.right], "m::power({})")
         if isinstance(node, ast.BinOp) and type(node.op) in SIGNS:
             return self.join([node.left, node.right], "({})", f" {SIGNS[type(node.op)]} ")
         if isinstance(node, ast.IfExp):
@@ -222,7 +214,7 @@ class Function:
         if isinstance(node.func, ast.Name) and node.func.id in FUNCTIONS:
             falling = node.func.id in FALLING and never_positive(node.args[0])
             name = f"{node.func.id}_falling" if falling else node.func.id
-            return self.join(node.args, f"{self.named(name)}({{}})")
+            return self.join(node.args, f"m::{name}({{}})")
         if isinstance(node.func, ast.Name) and node.func.id in OWN:
             return f"m::{node.func.id}<T>({', '.join(self.of(each)[0] for each in node.args)})", "T"
         if isinstance(node.func, ast.Attribute):

@@ -21,8 +21,9 @@ from __future__ import annotations
 import ast
 import inspect
 import operator
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -88,7 +89,6 @@ class Functions:
 
     def named(self, function: str) -> str:
         """Return C's name of a function of NumPy's, or that of our own where C lacks it."""
-        function = function.removesuffix("_falling")
         if function in NAMES:
             return NAMES[function] + ("f" if self.dtype == np.float32 else "")
         if function not in LACKING:
@@ -126,18 +126,19 @@ class CFunction(Function):
         body = "\n".join(f"    {tidy(line)}" for line in lines)
         return self.into.text(name, ", ".join(f"{T} {each}" for each in arguments), body)
 
-    def named(self, function: str) -> str:
-        return self.into.named(function)
-
-    def typed(self, kind: str) -> str:
-        return self.into.type
+    def line(self, node: ast.stmt, result: str) -> Iterator[str]:
+        for text in super().line(node, result):  # a variable's type first, where it is new
+            yield re.sub(r"^(T|double) ", f"{self.into.type} ", text)
 
     def array(self, node: ast.expr) -> str:
         return self.of(node)[0]
 
     def of(self, node: ast.expr) -> tuple[str, str]:
-        value = self.number(node)
-        return super().of(node) if value is None else (literal(value, self.into.dtype), "double")
+        if (value := self.number(node)) is not None:
+            return literal(value, self.into.dtype), "double"
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+            return self.join([node.left, node.right], f"{self.into.named('power')}({{}})")
+        return super().of(node)
 
     def number(self, node: ast.expr) -> float | None:
         """Return what an expression of settings and constants comes to; None for any other."""
@@ -163,7 +164,7 @@ class CFunction(Function):
                 other = getattr(sys.modules[self.room], cls)()
                 return self.join(node.args, f"{self.into.of(other)}({{}})")
             case ast.Name(name) if name in NAMES or name in LACKING:
-                return self.join(node.args, f"{self.named(name)}({{}})")
+                return self.join(node.args, f"{self.into.named(name)}({{}})")
         raise Untranslatable(f"{self.node.name}: {ast.unparse(node)}")
 
 
