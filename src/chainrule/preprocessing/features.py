@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy import hypot
+from numpy import floor, hypot, maximum, sign
 
 from chainrule.names import look_up
 from chainrule.spread import LARGEST, quantile, robust, standard
@@ -208,18 +208,29 @@ class Moment:
         return missing
 
 
+def _turn(x: Floats) -> Floats:
+    """The part of the turn under way."""
+    return x - floor(x)
+
+
+def _first_day(year: Floats) -> Floats:
+    """The days from 1 January 1970 to that of a year, leap years included (Gregorian)."""
+    return 365 * year - floor(-year / 4) + floor(-year / 100) - floor(-year / 400) - 719_528
+
+
 def _year_phase(seconds: Floats) -> Floats:
     """The part of its year that has passed, leap years included."""
-    moment = (seconds * 1e6).astype("datetime64[us]")
-    year = moment.astype("datetime64[Y]")
-    start, end = year.astype("datetime64[us]"), (year + 1).astype("datetime64[us]")
-    return np.asarray((moment - start) / (end - start))
+    day = seconds / DAY
+    year = floor((day + 719_528) / 365.2425)  # or the one before or after:
+    year = year - maximum(sign(_first_day(year) - day), 0)
+    year = year + 1 - maximum(sign(_first_day(year + 1) - day), 0)
+    return (day - _first_day(year)) / (_first_day(year + 1) - _first_day(year))
 
 
 CYCLES: dict[str, tuple[float, Callable[[Floats], Floats]]] = {
     "year": (365.2425 * DAY, _year_phase),
-    "week": (7 * DAY, lambda seconds: seconds / (7 * DAY) % 1),
-    "day": (DAY, lambda seconds: seconds / DAY % 1),
+    "week": (7 * DAY, lambda seconds: _turn(seconds / (7 * DAY))),
+    "day": (DAY, lambda seconds: _turn(seconds / DAY)),
 }
 
 KINDS: dict[str, Kind] = {
