@@ -12,17 +12,21 @@ from latex2mathml.converter import convert
 import chainrule
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 STUB = Path(chainrule.__file__).with_suffix(".pyi")
 
 project, author, copyright = "chainrule", "The chainrule developers", "The chainrule developers"
 version = release = chainrule.__version__
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "computed"]
 exclude_patterns = ["images/*"]
 html_theme = "pydata_sphinx_theme"
 html_title = "chainrule"
 html_math_renderer = "mathml"
 html_static_path, html_css_files = ["static"], ["site.css"]
-html_sidebars = {"index": [], "get_started": []}  # pages of their own; the others stand in a section
+html_sidebars = {
+    "index": [],
+    "get_started": [],
+}  # pages of their own; the others stand in a section
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": True,
