@@ -109,6 +109,14 @@ def escape_signs(app, what, name, thing, options, lines):
         lines[i] = "``".join(plain)
 
 
+def trim(app, doctree):
+    """Take the empty line from the end of examples, which only doctest needs."""
+    for block in doctree.findall(nodes.literal_block):
+        text = block.astext().rstrip()
+        block.rawsource, block.children = text, []
+        block += nodes.Text(text)
+
+
 def mathml(node, display):
     """Return a formula as MathML, the prime beside its letter: it is raised already."""
     text = convert(node.astext(), display=display)
@@ -132,4 +140,5 @@ def setup(app):
     """Prepare the reference, and teach Sphinx to write MathML."""
     write_reference()
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("doctree-read", trim)
     app.connect("autodoc-process-docstring", escape_signs, priority=900)
