@@ -28,8 +28,8 @@ def learn(engine, folder=None):
     """Train, with a checkpoint after every epoch, going on from what is there; return a digest."""
     net = Network([3, 8, 1], "tanh", seed=1)
     history = train(
-        net, X, Y, epochs=25, engine=engine, batch_size=16, validation=0.2, dropout=0.2, patience=99,
-        schedule="cosine", ema_decay=0.9,
+        net, X, Y, epochs=25, engine=engine, batch_size=16, validation=0.2, dropout=0.2,
+        patience=99, schedule="cosine", ema_decay=0.9,
         checkpoint=None if folder is None else Checkpoints(folder, 1, resume=True),
     )  # fmt: skip
     records = [{k: v for k, v in r.items() if k != "seconds"} for r in history.records]
