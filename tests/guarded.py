@@ -11,6 +11,7 @@ import mmap
 import struct
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from typing import BinaryIO
 
 import numpy as np
@@ -104,11 +105,15 @@ class Place:
         ctypes.memmove(self.address, self.copy, self.size)
 
 
+@cache
+def system() -> ctypes.CDLL:
+    """Return the system's own library, looked up when first asked for: Windows has none so."""
+    return ctypes.CDLL(None)
+
+
 def protect(address: int, size: int, rights: int) -> int:
     """Call mprotect."""
-    call = ctypes.CDLL(None).mprotect
-    call.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
-    return call(address, size, rights)
+    return system().mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), ctypes.c_int(rights))
 
 
 class Guarded:

@@ -4,14 +4,17 @@ A quick set in which every setting occurs, and, marked slow, a ninth of the grid
 `GRID` in place of `GRID[::9]` runs all of it, which takes ten minutes.
 """
 
+from functools import partial
 from itertools import product
 
 import pytest
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from chainrule import MLPClassifier, MLPRegressor
 from chainrule.engine import ENGINES
 from chainrule.optimizers import OPTIMIZERS
+from single import SingleClassifier, SingleRegressor
 
 #: With these, each solver learns the checks' small tables.
 QUICK = {"hidden_layer_sizes": 20, "learning_rate_init": 0.03, "max_iter": 60, "random_state": 0}
@@ -31,10 +34,10 @@ VARIANTS = {
 }
 
 
-def estimators(settings):
+def estimators(settings, kinds=(MLPClassifier, MLPRegressor)):
     """Return a classifier and a regressor for each of several settings."""
     settings = list(settings)
-    return [kind(**QUICK | given) for kind in (MLPClassifier, MLPRegressor) for given in settings]
+    return [kind(**QUICK | given) for kind in kinds for given in settings]
 
 
 REPRESENTATIVE = [
@@ -59,6 +62,8 @@ GRID = estimators(
     if not (solver == "lbfgs" and name == "dropout")
 )
 
+SINGLE = partial(estimators, kinds=(SingleClassifier, SingleRegressor))
+
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning"),
@@ -73,4 +78,30 @@ def test_scikit_learn_contract(estimator, check):
 @pytest.mark.slow
 @parametrize_with_checks(GRID[::9], xfail_strict=True)
 def test_scikit_learn_contract_in_every_setting(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture
+def to_single_precision(monkeypatch):
+    """Compare as closely as scikit-learn's `assert_allclose` compares float32 by itself."""
+    compare = partial(estimator_checks.assert_allclose_dense_sparse, rtol=1e-4, atol=1e-6)
+    monkeypatch.setattr(estimator_checks, "assert_allclose_dense_sparse", compare)
+
+
+@parametrize_with_checks(SINGLE([{}]), xfail_strict=True)
+def test_scikit_learn_contract_in_float32(estimator, check, to_single_precision):
+    check(estimator)
+
+
+@pytest.mark.slow
+@parametrize_with_checks(
+    SINGLE(
+        [
+            *(SOLVERS[name] for name in ("lbfgs", "rprop", "sgd")),
+            *({"engine": "reference"} | variant for variant in VARIANTS.values()),
+        ]
+    ),
+    xfail_strict=True,
+)
+def test_scikit_learn_contract_in_float32_in_every_variant(estimator, check, to_single_precision):
     check(estimator)

@@ -456,6 +456,16 @@ def test_a_newer_version_asks_to_upgrade(network_file, refusal):
     assert "never was" in refusal(forge(network_file, lambda d, t, data: d.update(format=0)))
 
 
+def test_what_a_newer_version_added_asks_to_upgrade(pipeline_file, refusal):
+    def change(d, tensors, data, version="9.1"):
+        d["chainrule"] = version
+        d["estimator"]["parameters"]["forget"] = 0.1
+
+    said = refusal(forge(pipeline_file, change), header_too=False)
+    assert "the unknown parameter 'forget' of MLP" in said
+    assert "made by chainrule 9.1, this is 0.1.0: upgrade with pip" in said
+
+
 def test_a_wrong_sum_is_noticed(network_file, refusal):
     assert "SHA-256 is wrong" in refusal(network_file[:-1] + bytes([network_file[-1] ^ 1]))
     here = network_file.index(b"sha256") + 20
@@ -565,6 +575,8 @@ FORGED = [
     (renamed(["estimator", "fitted", "loss_"], "predict"), "'predict'"),
     (renamed(["estimator", "fitted", "loss_"], "__class__"), "'__class__'"),
     (renamed(["estimator", "fitted", "loss_"], "alpha"), "'alpha'"),
+    (renamed(["estimator", "fitted", "loss_"], "_skl_callbacks"), "'_skl_callbacks'"),
+    (renamed(["encoder", "params", "max_levels"], "levels"), "makes up the parameter"),
     (renamed(["encoder", "columns"], "column"), "encoder"),
     (renamed(["encoder"], "decoder"), "decoder"),
     (renamed(["about"], "above"), "about"),

@@ -30,6 +30,9 @@ from .estimators import MLPClassifier as MLPClassifier
 from .estimators import MLPRegressor as MLPRegressor
 from .explanation import Explanation as Explanation
 from .explanation import explain as explain
+from .export import FORMATS as FORMATS
+from .export import export_model as export_model
+from .export.onnx import to_onnx as to_onnx
 from .gradcheck import check_gradients as check_gradients
 from .gradcheck import check_parameter as check_parameter
 from .hidden import hidden_activations as hidden_activations

@@ -1,4 +1,4 @@
-"""Command line: train, predict, evaluate, inspect, check, explain, diagnose, demo, classics.
+"""Command line: one function for each command, from `train` to `demo`.
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
@@ -21,6 +21,7 @@ from chainrule import __version__
 from chainrule.cli import options
 from chainrule.cli.classic import classics
 from chainrule.cli.explaining import explain
+from chainrule.cli.exporting import export
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -202,6 +203,7 @@ def check(
 
 
 app.command()(explain)
+app.command()(export)
 app.command()(classics)
 
 

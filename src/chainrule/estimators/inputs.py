@@ -49,7 +49,7 @@ def encode(estimator: Any, X: Any, learn: bool, weights: Any = None) -> Any:
         if not hasattr(X, "columns"):
             X = check_array(as_array(X), dtype=None, ensure_all_finite=False, estimator=estimator)
         validate_data(estimator, X, reset=learn, skip_check_array=True)
-    places = _places(estimator, X)
+    places = marked_places(estimator)
     table = _marked(X, places)
     if learn:
         estimator.encoder_ = _fitted(estimator, table, weights)
@@ -96,7 +96,7 @@ def _labels(encoder: TableEncoder) -> list[str]:
     ]
 
 
-def _places(estimator: Any, X: Any) -> list[int]:
+def marked_places(estimator: Any) -> list[int]:
     """Return the places of the columns that are categories whatever they hold."""
     named = estimator.categorical_features
     if named is None or isinstance(named, str):

@@ -46,6 +46,7 @@ from chainrule.files import refuse_overwrite, write_whole
 from chainrule.model_file.header import DTYPES, FORMAT, NO_SUM, Header, check_sum, read_start
 from chainrule.model_file.state import KINDS, describe, rebuild
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
+from chainrule.model_file.versions import is_newer, upgrade
 from chainrule.network import parameter_count
 
 __all__ = ["FORMAT", "SUFFIX", "ModelFileError", "load_model", "read_header", "save_model"]
@@ -239,13 +240,18 @@ def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]
     from safetensors.numpy import load
 
     unpacker = Unpacker(load(content))
-    rest = dict(header.description)
+    rest, version = dict(header.description), str(header.description["chainrule"])
     for key in ("format", "sha256", "chainrule"):
         rest.pop(key)
     about = unpacker.unpack(rest.pop("about"))
     if about is not None and type(about) is not dict:
         raise ModelFileError(f"its about is a {type(about).__name__}; expected an object")
-    return rebuild(rest, unpacker), about
+    try:
+        return rebuild(rest, unpacker), about
+    except Exception as error:
+        if is_newer(version):
+            raise ModelFileError(f"{error}; {upgrade(version)}") from error
+        raise
 
 
 def _from_bytes(content: bytes) -> tuple[Any, dict[str, Any] | None]:

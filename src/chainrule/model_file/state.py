@@ -13,6 +13,7 @@ A description is a dict of JSON's values (see `model_values`), with what its kin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 from itertools import pairwise
@@ -28,6 +29,7 @@ from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.parameters import check_parameters
 from chainrule.estimators.table import PARAMETERS
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker
+from chainrule.model_file.versions import completed
 from chainrule.network import Network, parameter_count
 from chainrule.preprocessing import TableEncoder
 from chainrule.preprocessing.columns import Column, as_kind
@@ -59,6 +61,8 @@ WAYS: dict[str, Callable[[Packer, Any, str], Any]] = {
     "validation_curve_": Packer.column,
     "validation_scores_": Packer.column,
 }
+PRIVATE = {"_class_weights", "_kind", "_seeds", "_states", "_stopping"}
+LEARNT_NAME = re.compile(r"[a-zA-Z]\w*_")  # any other attribute is scikit-learn's way to name it
 REQUIRED = {"history_", "loss_curve_", "n_iter_", "t_", "stop_reason_"}
 REQUIRED_OF = {"MLPClassifier": {"classes_", "_kind"}, "MLPRegressor": {"y_mean_", "y_scale_"}}
 
@@ -191,7 +195,7 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
     name, parameters, fitted = (estimator.pop(k) for k in ("class", "parameters", "fitted"))
     if estimator or name not in ESTIMATORS:
         _refuse(f"an estimator of class {name!r} and further {sorted(estimator)}")
-    cls = ESTIMATORS[name]
+    cls, parameters = ESTIMATORS[name], completed(parameters, name)
     known = cls().get_params(deep=False)
     if parameters.keys() != known.keys():
         odd = min(parameters.keys() ^ known.keys())
@@ -204,7 +208,7 @@ def _rebuild_estimator(network: Network, estimator: dict[str, Any]) -> Any:
         fitted["encoder_"] = _rebuild_encoder(fitted["encoder_"])
     for attribute, value in fitted.items():
         taken = hasattr(cls, attribute) or attribute in DERIVED or attribute in parameters
-        if taken or not attribute.isidentifier() or attribute.startswith("__"):
+        if taken or not (attribute in PRIVATE or LEARNT_NAME.fullmatch(attribute)):
             _refuse(f"a fitted attribute {attribute!r}, which is no such thing of {name}")
         setattr(model, attribute, value)
     model.coefs_, model.intercepts_ = list(network.W), list(network.b)
@@ -275,6 +279,7 @@ def _check_under_way(fitted: dict[str, Any], network: Network) -> None:
         _refuse(f"{np.size(states)} states of training for {np.size(seeds)} seeds")
     if not all(type(seed) is int and seed >= 0 for seed in seeds):
         _refuse(f"_seeds={str(seeds)[:80]}")
+    states[:] = [completed(s, "State") if isinstance(s, dict) else s for s in states]
     shape = (parameter_count(network.sizes),)
     for state in states:
         if not isinstance(state, dict) or state.keys() != known:
@@ -300,6 +305,9 @@ def _rebuild_encoder(state: dict[str, Any]) -> TableEncoder:
     output = state.pop("output")
     if state.keys() != {"params", "columns", "notes"}:
         _refuse(f"an encoder by {sorted(state)}")
+    state["params"] = completed(state["params"], "TableEncoder")
+    if odd := state["params"].keys() ^ TableEncoder().get_params().keys():
+        _refuse(f"an encoder that lacks or makes up the parameter {min(odd)!r}")
     encoder = TableEncoder.from_state(state)
     encoder._settings()  # raises for parameters that are none
     encoder.get_feature_names_out()
