@@ -3,9 +3,11 @@
     room            what is in it
     half_adder      sum and carry of two bits, 2-2-2; the gradient check; a thousand starts
     digits_5_8      two handwritten digits told apart; why a larger network did worse
+    digits          all ten, by softmax, beside PyTorch
     bare_network    the four equations as a reader writes them, and the slips around them
     four_equations  those, in thirty lines
     result          what was published beside what came out
+    race            accuracy against seconds of training, here and in PyTorch
     handwriting     MNIST's digits as rows and targets, and their pictures
     pictures        those that only these systems need
 
@@ -42,6 +44,7 @@ class Classic:
 CLASSICS: dict[str, Classic] = {
     "half-adder": Classic("sum and carry of two bits, from 1,000 starts", "half_adder"),
     "digits-5-8": Classic("handwritten 5 against 8, and a larger network", "digits_5_8"),
+    "digits": Classic("all ten handwritten digits, beside PyTorch", "digits"),
     "bare-network": Classic("the four equations in thirty lines, and the slips", "bare_network"),
 }
 

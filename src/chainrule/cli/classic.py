@@ -34,12 +34,18 @@ Data = Annotated[
         metavar="DIR", help="Where MNIST's files are; without it they are looked for, or fetched."
     ),
 ]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A short form, of fewer seeds and epochs, where there is one."),
+]
 
 
 def classics(
     name: Name = None,
     out: Out = Path("chainrule-classics"),
     data: Data = None,
+    hidden: options.Hidden = None,
+    quick: Quick = False,
     engine: options.Engine = "auto",
     as_json: options.Json = False,
     force: options.Force = False,
@@ -48,9 +54,10 @@ def classics(
     if name is None:
         _tell_list(as_json)
         return
+    settings = _settings(name, data=data, hidden=hidden, quick=quick or None)
     folder = out / name
     options.check_folder(folder, "--out", force)
-    result = run_classic(name, engine=engine, **_settings(name, data=data))
+    result = run_classic(name, engine=engine, **settings)
     pictures = result.draw(folder, force=force)
     if as_json:
         print(to_json(result.facts(pictures)))
