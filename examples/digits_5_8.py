@@ -32,19 +32,19 @@ def right(net):
     return np.mean((net.predict(X_test) > 0.5) == (Y_test > 0.5))
 
 
-# The lesson: one hidden layer, sigmoid everywhere, and 150 steps down the slope of the mean cost
+# The lesson: one hidden layer, sigmoid everywhere, and 200 steps down the slope of the mean cost
 # over all rows.
 pixels = X.shape[1]
 net = Network([pixels, 196, 1], activations=["sigmoid", "sigmoid"], dtype="float32")
-lesson = {"loss": "binary_cross_entropy", "optimizer": SGD(0.5), "batch_size": len(X)}
-history = train(net, X, Y, **lesson, epochs=150)
+lesson = {"loss": "binary_cross_entropy", "optimizer": SGD(0.3), "batch_size": len(X)}
+history = train(net, X, Y, **lesson, epochs=200)
 print(f"one hidden layer, all rows at once: {right(net):.2%} of test rows right")
 save_figure(plot_loss(history), "digits-5-8.png", force=True)
 
 # More layers, and everything else as before: it learns nothing. Why?
 sizes = [pixels, 196, 98, 49, 25, 1]
 larger = Network(sizes, activations=["sigmoid"] * 5, dtype="float32")
-history = train(larger, X, Y, **lesson, epochs=150)
+history = train(larger, X, Y, **lesson, epochs=200)
 print(f"larger, all sigmoid: {right(larger):.2%}")
 finding = diagnose(larger, X, Y, **lesson, history=history)["vanishing_gradients"]
 print(finding.sentence)
@@ -52,7 +52,7 @@ print(finding.remedy)
 
 # As it says: relu, with the first weights that suit it.
 mended = Network(sizes, activations=["relu"] * 4 + ["sigmoid"], dtype="float32")
-train(mended, X, Y, **lesson, epochs=150)
+train(mended, X, Y, **lesson, epochs=200)
 print(f"larger, relu: {right(mended):.2%}")
 
 # And as one would do it today: steps after every 128 rows, by Adam, with a rate that rises and

@@ -49,6 +49,7 @@ def run(
     *,
     data: str | Path | Dataset | None = None,
     hidden: Sequence[int] = HIDDEN,
+    seeds: int = SEEDS,
     quick: bool = False,
     pytorch: bool = True,
     engine: str = "auto",
@@ -65,7 +66,7 @@ def run(
     nets: list[Network] = []
     courses: list[Course] = []
     histories: list[History] = []
-    for seed in range(1 if quick else SEEDS):
+    for seed in range(1 if quick else seeds):
         nets.append(network(hidden, task.X.shape[1], seed))
         courses.append(Course(task.X_test, task.Y_test))
         histories.append(

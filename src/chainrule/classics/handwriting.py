@@ -99,6 +99,30 @@ def draw_curves(curves: Mapping[str, Sequence[Record]]) -> Any:
     return ax
 
 
+def draw_errors(errors: Mapping[str, Sequence[float]]) -> Any:
+    """Draw each layer's error ‖δ‖ over the output layer's, on a log scale, for some networks.
+
+    >>> ax = draw_errors({"sigmoid": [0.01, 0.1, 1.0], "relu": [0.9, 0.8, 1.0]})
+    >>> ax.get_title(loc="left")
+    'what comes back of the error: sigmoid 0.01, relu 0.9 in layer 1'
+    """
+    ax = look.prepare(None)
+    floor = look.set_log_scale(ax, np.concatenate([np.array(each) for each in errors.values()]))
+    ends = []
+    for (name, each), color in zip(errors.items(), look.PALETTE[1:], strict=False):
+        line = np.arange(len(each), 0, -1.0), np.array(each)[::-1]
+        ends.append(look.draw_curve(ax, line, name, color, floor))
+    layers = range(1, max(map(len, errors.values())) + 1)
+    ax.set_xticks(layers, [f"{l}" for l in layers])
+    ax.set_xlim(layers[-1] + 0.1, layers[0] - 0.1)
+    look.label_ends(ax, ends)
+    ax.set_xlabel("layer, from the output back to the first")
+    ax.set_ylabel("error ‖δ‖ over the output's (log scale)")
+    told = ", ".join(f"{name} {each[0]:.2g}" for name, each in errors.items())
+    look.write_title(ax, f"what comes back of the error: {told} in layer 1")
+    return ax
+
+
 def draw_misread(X: Array, truth: Sequence[Any], answers: Sequence[Any], sure: Array) -> Any:
     """Draw the digits that were misread, the surest errors first.
 
