@@ -52,6 +52,11 @@ class Rung:
         X = (X - X.mean(axis=0)) / X.std(axis=0)
         return X, (y - y.mean()) / y.std() if self.name == "linear" else y
 
+    @property
+    def title(self) -> str:
+        """Its dataset, as a person writes it."""
+        return self.dataset.replace("_", " ")
+
     def targets(self, y: Array) -> Array:
         """Return y as a network's targets (n, outputs): one-hot for softmax."""
         return np.eye(y.max() + 1)[y] if self.name == "softmax" else y[:, None].astype(float)
@@ -132,7 +137,7 @@ def run(*, engine: str = "auto", rows: int | None = None) -> Result:
     weights: dict[str, Network] = {}
     for rung in RUNGS:
         X, y = (each[:rows] for each in rung.read())
-        slow, descents[f"{rung.name}, {rung.dataset}"] = solve(rung, X, y, **DESCENT, engine=engine)
+        slow, descents[f"{rung.name}, {rung.title}"] = solve(rung, X, y, **DESCENT, engine=engine)
         exact, _ = solve(rung, X, y, engine=engine)
         weights[rung.name] = exact
         ours = [_solution(exact, X), by_estimator(rung, X, y, engine)]
@@ -176,11 +181,11 @@ def _climb(rung: Rung, X: Array, y: Array, engine: str) -> list[Figure]:
     score, form = ("R²", ".3f") if rung.name == "linear" else ("accuracy", ".1%")
     figures = []
     for layers, hidden in LADDER.items():
-        model = _estimator(rung, hidden, max_iter=200, tol=1e-4, engine=engine, alpha=10.0)
+        model = _estimator(rung, hidden, max_iter=1_000, tol=1e-4, engine=engine, alpha=10.0)
         model.fit(X[~held_out], y[~held_out])
         reached = float(model.score(X[held_out], y[held_out]))
         widths = "-".join(map(str, hidden))
-        what = f"{rung.dataset.replace('_', ' ')}: {score}, " + (widths or "no hidden layer")
+        what = f"{rung.title}: {score}, " + (widths or "no hidden layer")
         figures.append(Figure(f"{rung.dataset}_{layers}", what, None, None, reached, form))
     return figures
 
@@ -204,9 +209,11 @@ def _probabilities(model: Any, X: Array) -> Array:
 
 
 def _draw_weights(net: Network) -> Any:
-    from chainrule.plots import plot_first_weights
+    from chainrule.plots import look, plot_first_weights
 
-    return plot_first_weights(net)
+    ax = plot_first_weights(net, units=range(10))
+    look.write_title(ax, "softmax regression: the weights into the digits 0 to 9, row by row")
+    return ax
 
 
 def _draw_ladder(figures: list[Figure]) -> Any:
