@@ -75,6 +75,7 @@ def test_layers_are_another_list_of_widths(result):
 
 def test_the_command_tells_and_draws(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ladder, "LADDER", {"none": (), "one": (4,)})
     monkeypatch.setattr(ladder.run, "__kwdefaults__", ladder.run.__kwdefaults__ | {"rows": 200})
     code, out, _ = command(monkeypatch, capsys, "classics", "regression-ladder", "--json")
     facts = json.loads(out)
