@@ -3,6 +3,7 @@
     room            what is in it
     half_adder      sum and carry of two bits, 2-2-2; the gradient check; a thousand starts
     surfaces        three functions of two inputs, 2-3-5-8-1, by three trainings; two stopping rules
+    regression_ladder  linear, logistic and softmax regression without a hidden layer; then N
     digits_5_8      two handwritten digits told apart; why a larger network did worse
     digits          all ten, by softmax, beside PyTorch
     bare_network    the four equations as a reader writes them, and the slips around them
@@ -45,6 +46,7 @@ class Classic:
 CLASSICS: dict[str, Classic] = {
     "half-adder": Classic("sum and carry of two bits, from 1,000 starts", "half_adder"),
     "surfaces": Classic("three functions of two inputs, true and learned in 3-D", "surfaces"),
+    "regression-ladder": Classic("from linear regression to N layers", "regression_ladder"),
     "digits-5-8": Classic("handwritten 5 against 8, and a larger network", "digits_5_8"),
     "digits": Classic("all ten handwritten digits, beside PyTorch", "digits"),
     "bare-network": Classic("the four equations in thirty lines, and the slips", "bare_network"),
