@@ -175,7 +175,7 @@ def _differences(
     ]  # fmt: skip
 
 
-def climb(rung: Rung, X: Array, y: Array, engine: str) -> list[Figure]:
+def climb(rung: Rung, X: Array, y: Array, engine: str = "auto") -> list[Figure]:
     """Return the score on every fourth row, held out, without hidden layers, with one, with N."""
     held_out = np.arange(len(X)) % 4 == 3
     score, form = ("R²", ".3f") if rung.name == "linear" else ("accuracy", ".1%")
