@@ -19,6 +19,8 @@ from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TensorBoard as TensorBoard
 from .callbacks import TerminateOnNaN as TerminateOnNaN
 from .callbacks import TimeLimit as TimeLimit
+from .checkpoints import CheckpointFailed as CheckpointFailed
+from .checkpoints import Checkpoints as Checkpoints
 from .classics import CLASSICS as CLASSICS
 from .classics import run_classic as run_classic
 from .datasets import Dataset as Dataset
@@ -32,6 +34,7 @@ from .explanation import Explanation as Explanation
 from .explanation import explain as explain
 from .export import FORMATS as FORMATS
 from .export import export_model as export_model
+from .export.c import to_c as to_c
 from .export.onnx import to_onnx as to_onnx
 from .gradcheck import check_gradients as check_gradients
 from .gradcheck import check_parameter as check_parameter
