@@ -87,7 +87,7 @@ class Outputs(BaseEstimator):
             return None
         if "members_" not in fitted:
             return passage.predict(X, both, self._threads())
-        passages = [self._passage(member) for member in range(member_count(self))]
+        passages = [passage, *(self._passage(k) for k in range(1, member_count(self)))]
         every = [each and each.predict(X, both, self._threads()) for each in passages]
         return None if any(each is None for each in every) else np.mean(every, axis=0)
 
