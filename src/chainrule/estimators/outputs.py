@@ -88,8 +88,9 @@ class Outputs(BaseEstimator):
         if "members_" not in fitted:
             return passage.predict(X, both, self._threads())
         passages = [passage, *(self._passage(k) for k in range(1, member_count(self)))]
-        every = [each and each.predict(X, both, self._threads()) for each in passages]
-        return None if any(each is None for each in every) else np.mean(every, axis=0)
+        every = [each.predict(X, both, self._threads()) for each in passages if each is not None]
+        found = [outputs for outputs in every if outputs is not None]
+        return np.mean(found, axis=0) if len(found) == len(passages) else None
 
     def _outputs_of_members(self, X: Any, both: bool = False) -> list[Array]:
         """Return each member's outputs (n, outputs) for features X."""
