@@ -194,8 +194,8 @@ def _estimator(rung: Rung, hidden: tuple[int, ...], **settings: Any) -> Any:
     from chainrule.estimators import MLPClassifier, MLPRegressor
 
     cls = MLPRegressor if rung.name == "linear" else MLPClassifier
-    usual = {"solver": "lbfgs", "alpha": rung.alpha, "random_state": 0, "activation": "tanh"}
-    return cls(hidden_layer_sizes=hidden, **usual | settings)
+    usual: dict[str, Any] = {"solver": "lbfgs", "alpha": rung.alpha, "activation": "tanh"}
+    return cls(hidden_layer_sizes=hidden, random_state=0, **usual | settings)
 
 
 def _solution(net: Network, X: Array) -> Solution:
