@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
+
+#: What files are called until they are whole.
+PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def refuse_overwrite(path: Path, force: bool) -> None:
