@@ -22,7 +22,10 @@ html_theme = "pydata_sphinx_theme"
 html_title = "chainrule"
 html_math_renderer = "mathml"
 html_static_path, html_css_files = ["static"], ["site.css"]
-html_sidebars = {"index": [], "get_started": []}  # pages of their own; the others stand in a section
+html_sidebars = {
+    "index": [],
+    "get_started": [],
+}  # pages of their own; the others stand in a section
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": True,

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils import Tags
+from sklearn.utils.metaestimators import available_if
 
 from chainrule import MLPClassifier, MLPRegressor
 
 
 def in_single(X: Any) -> Any:
-    """Return rows in float32 if they are in float64; what else there is, as it is."""
-    if isinstance(X, np.ndarray) or issparse(X):
-        return X.astype(np.float32) if X.dtype == np.float64 else X
-    return X
+    """Return matrices and columns of float64 in float32; what else there is, as it is."""
+    if hasattr(X, "select_dtypes"):
+        return X.astype(dict.fromkeys(X.select_dtypes(np.float64).columns, np.float32))
+    if not issparse(X) and hasattr(X, "__array__") and not hasattr(X, "columns"):
+        X = np.asanyarray(X)
+    return X.astype(np.float32) if getattr(X, "dtype", None) == np.float64 else X
 
 
 class Single:
@@ -27,6 +30,7 @@ class Single:
     def fit(self, X: Any, y: Any, *rest: Any, **named: Any) -> Any:
         return super().fit(in_single(X), y, *rest, **named)
 
+    @available_if(lambda self: self.solver != "lbfgs")
     def partial_fit(self, X: Any, y: Any, *rest: Any, **named: Any) -> Any:
         return super().partial_fit(in_single(X), y, *rest, **named)
 
@@ -56,7 +60,8 @@ class SingleClassifier(Single, MLPClassifier):
 
 
 class SingleRegressor(Single, MLPRegressor):
-    """A regressor in float32; a check wants float64 in what it answers, and nothing else."""
+    """A regressor in float32; of answers to several targets a check wants float64."""
 
     def predict(self, X: Any) -> Any:
-        return super().predict(X).astype(np.float64)
+        answers = super().predict(X)
+        return answers.astype(np.float64) if answers.ndim == 2 else answers

@@ -98,6 +98,15 @@ def apply_temperature(
     return np.asarray(sigma.value(as_matrix(logits, "logits", np.float64) / temperature))
 
 
+def log_odds(p: Array) -> Array:
+    """Return the logit log p − log(1 − p) of each probability, finite where p is 1.
+
+    >>> log_odds(np.array([0.5, 1.0])).round(3)
+    array([ 0.   , 36.737])
+    """
+    return np.log(p) - np.log1p(-np.minimum(p, 1 - 1e-16))
+
+
 def divide_logits(layers: Sequence[Dense], temperature: float) -> None:
     """Divide the logits of a network by a temperature: W and b of its last layer, in place.
 

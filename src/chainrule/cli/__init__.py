@@ -326,7 +326,7 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
         _fail(where, 1, debug)
-    except ValueError as error:
+    except (ImportError, ValueError) as error:
         _fail(str(error), 1, debug)
     except Exception as error:
         what = f"{type(error).__name__}: {error}"

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.activations import Activation, get_activation
 from chainrule.arrays import Array
-from chainrule.calibration import apply_temperature, fit_temperature
+from chainrule.calibration import apply_temperature, fit_temperature, log_odds
 from chainrule.data import as_weights, refuse_mixed
 from chainrule.estimators.fitting import MLP, trains_in_steps
 from chainrule.estimators.monitoring import Rows
@@ -258,7 +258,7 @@ class MLPClassifier(ClassifierMixin, MLP):
         p = probability.astype(np.float64)
         if self._kind == "classes":
             return np.asarray(np.log(p))
-        return np.asarray(np.log(p) - np.log1p(-np.minimum(p, 1 - 1e-16)))
+        return log_odds(p)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba` (n, classes); always finite."""

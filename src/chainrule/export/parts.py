@@ -76,10 +76,11 @@ def take_apart(model: Any, dtype: Any = None, about: dict[str, Any] | None = Non
     """
     parts = replace(_parts(model), kind=type(model).__name__, about=dict(about or {}))
     wanted = parts.dtype if dtype is None else check_dtype(dtype)
-    members = [
-        [Dense(layer.W.astype(wanted), layer.b.astype(wanted), layer.activation) for layer in each]
-        for each in parts.members
-    ]
+    with np.errstate(over="ignore"):  # what is beyond it is refused
+        members = [
+            [Dense(d.W.astype(wanted), d.b.astype(wanted), d.activation) for d in each]
+            for each in parts.members
+        ]
     if not all(np.isfinite(p).all() for each in members for d in each for p in (d.W, d.b)):
         raise ValueError(f"some weights are no finite {wanted}; train the model anew")
     return replace(parts, members=members, dtype=wanted)

@@ -155,7 +155,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         read = list(self._read(X))
-        widths = [len(_features(record, "")) for record, _ in read]
+        widths = [len(features_of(record, "")) for record, _ in read]
         out = np.zeros((len(read[0][1].values), sum(widths)))
         for (record, column), width, end in zip(read, widths, np.cumsum(widths), strict=True):
             block, missing = out[:, end - width : end], column.missing
@@ -184,7 +184,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         features: list[str] = []
         taken: set[str] = set()
         for place, (name, record) in enumerate(zip(names, self.columns_, strict=True)):
-            for feature in _features(record, name_of(name, place)):
+            for feature in features_of(record, name_of(name, place)):
                 while feature in taken:  # "a=b" + "=c" and "a" + "=b=c"
                     feature += "'"
                 taken.add(feature)
@@ -350,7 +350,8 @@ def fit_on_rows(encoder: TableEncoder, X: pl.DataFrame, rows: Any) -> TableEncod
 ARRAY: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}
 
 
-def _features(record: Learnt, name: str) -> list[str]:
+def features_of(record: Learnt, name: str) -> list[str]:
+    """Name the features of a column of that name, given what was learnt from it."""
     if record["kind"] == "dropped":
         return []
     values = [] if record["constant"] else KINDS[record["kind"]].features(name, record)

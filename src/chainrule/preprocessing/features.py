@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from numpy import floor, hypot, maximum, sign
 
 from chainrule.names import look_up
 from chainrule.spread import LARGEST, quantile, robust, standard
@@ -54,12 +55,22 @@ SCALINGS: dict[str, Callable[[Floats, Weights], Learnt]] = {
 }
 
 
-def _scaled(x: Floats, learnt: Learnt) -> Floats:
-    """z = (x - center) / scale, then z / sqrt(1 + (z / 3)²) where squashed; x without NaN."""
+def scaled(x: Floats, center: Any, scale: Any) -> Floats:
+    """z = (x - center) / scale."""
+    return (x - center) / scale
+
+
+def squashed(z: Floats) -> Floats:
+    """z / sqrt(1 + (z / 3)²), which stays within ±3."""
+    return z / hypot(1.0, z / BEND)
+
+
+def _as_learnt(x: Floats, learnt: Learnt) -> Floats:
+    """Scale x, which has no NaN, and squash it where that was learnt."""
     with np.errstate(over="ignore"):
-        z = (x - learnt["center"]) / learnt["scale"]
+        z = scaled(x, learnt["center"], learnt["scale"])
     z = np.clip(z, -LARGEST, LARGEST)
-    return np.asarray(z / np.hypot(1.0, z / BEND) if learnt["squash"] else z)
+    return squashed(z) if learnt["squash"] else z
 
 
 # Kinds ---------------------------------------------------------------------------------------
@@ -104,7 +115,7 @@ class Number:
 
     def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
         missing = np.isnan(values)
-        out[:, 0] = _scaled(np.where(missing, learnt["fill"], values), learnt)
+        out[:, 0] = _as_learnt(np.where(missing, learnt["fill"], values), learnt)
         return missing
 
 
@@ -189,7 +200,7 @@ class Moment:
     def fill(self, values: Floats, learnt: Learnt, out: Floats) -> Mask:
         missing = np.isnan(values)
         filled = np.where(missing, learnt["fill"], values)
-        out[:, 0] = _scaled(filled, learnt)
+        out[:, 0] = _as_learnt(filled, learnt)
         for place, cycle in enumerate(learnt["cycles"]):
             angle = 2 * np.pi * CYCLES[cycle][1](filled)
             out[:, 2 * place + 1] = np.where(missing, 0.0, np.sin(angle))
@@ -197,18 +208,29 @@ class Moment:
         return missing
 
 
+def _turn(x: Floats) -> Floats:
+    """The part of the turn under way."""
+    return x - floor(x)
+
+
+def _first_day(year: Floats) -> Floats:
+    """The days from 1 January 1970 to that of a year, leap years included (Gregorian)."""
+    return 365 * year - floor(-year / 4) + floor(-year / 100) - floor(-year / 400) - 719_528
+
+
 def _year_phase(seconds: Floats) -> Floats:
     """The part of its year that has passed, leap years included."""
-    moment = (seconds * 1e6).astype("datetime64[us]")
-    year = moment.astype("datetime64[Y]")
-    start, end = year.astype("datetime64[us]"), (year + 1).astype("datetime64[us]")
-    return np.asarray((moment - start) / (end - start))
+    day = seconds / DAY
+    year = floor((day + 719_528) / 365.2425)  # or the one before or after:
+    year = year - maximum(sign(_first_day(year) - day), 0)
+    year = year + 1 - maximum(sign(_first_day(year + 1) - day), 0)
+    return (day - _first_day(year)) / (_first_day(year + 1) - _first_day(year))
 
 
 CYCLES: dict[str, tuple[float, Callable[[Floats], Floats]]] = {
     "year": (365.2425 * DAY, _year_phase),
-    "week": (7 * DAY, lambda seconds: seconds / (7 * DAY) % 1),
-    "day": (DAY, lambda seconds: seconds / DAY % 1),
+    "week": (7 * DAY, lambda seconds: _turn(seconds / (7 * DAY))),
+    "day": (DAY, lambda seconds: _turn(seconds / DAY)),
 }
 
 KINDS: dict[str, Kind] = {

@@ -11,6 +11,7 @@ ROWS = "n"  #: the name of the axis whose length is any number of rows
 ML = "ai.onnx.ml"  #: the second set of operators: those of tables
 
 #: Operators of that second set, and the version that is asked for: what ONNX Runtime has long had.
+SUMS_OF_AXES_GIVEN = 18  #: from this version on all of ReduceMax and the like take axes as an input
 OF_TABLES = ("LabelEncoder",)
 ML_VERSION = 2
 
@@ -18,7 +19,8 @@ ML_VERSION = 2
 class Graph:
     """An ONNX graph under construction; a value is known by its name."""
 
-    def __init__(self) -> None:
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
         self.nodes: list[Any] = []
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
@@ -33,16 +35,17 @@ class Graph:
         self.taken.add(name)
         return name
 
-    def input(self, name: str, dtype: Any, columns: int) -> str:
-        """Add an input (n, columns)."""
-        self.inputs.append(_described(self.name(name), dtype, (ROWS, columns)))
+    def input(self, name: str, dtype: Any, columns: int, holds: str = "") -> str:
+        """Add an input (n, columns), with a word on what it holds, before any node."""
+        self.inputs.append(_described(self.name(name), dtype, (ROWS, columns), holds))
         return name
 
     def output(self, name: str, value: str, dtype: Any, *columns: int) -> None:
         """Make a value an output (n, *columns)."""
         from onnx import helper
 
-        self.nodes.append(helper.make_node("Identity", [value], [self.name(name)]))
+        name = self.name(name)
+        self.nodes.append(helper.make_node("Identity", [value], [name]))
         self.outputs.append(_described(name, dtype, (ROWS, *columns)))
 
     def constant(self, values: Any, dtype: Any) -> str:
@@ -69,11 +72,17 @@ class Graph:
         self.nodes.append(node)
         return output
 
+    def reduce(self, operator: str, value: str) -> str:
+        """Add a sum over each row, or the like: (n, 1)."""
+        if self.opset < SUMS_OF_AXES_GIVEN and operator != "ReduceSum":
+            return self.add(operator, value, axes=[1], keepdims=1)
+        return self.add(operator, value, self.constant([1], np.int64), keepdims=1)
+
     def cast(self, value: str, dtype: Any) -> str:
         """Add a conversion to another type."""
         return self.add("Cast", value, to=_element(dtype))
 
-    def model(self, opset: int, name: str, metadata: dict[str, str]) -> Any:
+    def model(self, name: str, metadata: dict[str, str]) -> Any:
         """Return the model as onnx has it, checked, shapes included."""
         import onnx
         from onnx import helper
@@ -81,7 +90,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes, name, self.inputs, self.outputs, list(self.constants.values())
         )
-        sets = [helper.make_opsetid("", opset)]
+        sets = [helper.make_opsetid("", self.opset)]
         if any(node.domain == ML for node in self.nodes):
             sets.append(helper.make_opsetid(ML, ML_VERSION))
         model = helper.make_model(
@@ -101,7 +110,7 @@ def _element(dtype: Any) -> int:
     return TensorProto.STRING if known.kind in "OU" else helper.np_dtype_to_tensor_dtype(known)
 
 
-def _described(name: str, dtype: Any, shape: tuple[Any, ...]) -> Any:
+def _described(name: str, dtype: Any, shape: tuple[Any, ...], holds: str = "") -> Any:
     from onnx import helper
 
-    return helper.make_tensor_value_info(name, _element(dtype), shape)
+    return helper.make_tensor_value_info(name, _element(dtype), shape, holds)
