@@ -59,8 +59,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
     with explained(str(where)):
         if where.is_dir():
             raise ModelFileError("it is a folder; expected a model file")
-        if not where.is_file():
+        if not where.exists():
             raise ModelFileError("it is not there; check the name, or save a model first")
+        if not where.is_file():
+            raise ModelFileError("it is a pipe or a device; copy what it gives to a file first")
         with open(where, "rb") as file:
             yield file, os.fstat(file.fileno()).st_size
 
