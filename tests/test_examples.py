@@ -10,6 +10,7 @@ from chainrule.engine import ENGINES
 EXAMPLES = Path(__file__).parents[1] / "examples"
 #: What each prints, among other things.
 PRINTS = {
+    "surfaces.py": ["saddle: ours from wide weights: error 0.", "rule 'every_row'"],
     "bare_network.py": ["weights apart after 10,000 updates:", "points on the right side: 8"],
     "half_adder.py": ["cost at first: 0.2", "passed", "of 100 starts arrive"],
 }

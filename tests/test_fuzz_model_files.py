@@ -58,11 +58,13 @@ def test_the_fuzzer_notices_crashes_hangs_and_greed(monkeypatch):
     monkeypatch.setattr(fuzz_model_files, "read", trouble)
     monkeypatch.setattr(fuzz_model_files, "LONGEST", 0.05)
     before = signal.signal(signal.SIGPROF, fuzz_model_files._hang)
+    fuzz_model_files.fence(ROOM)
     try:
         for content, error in ((b"crash", KeyError), (b"greed", MemoryError), (b"hang", Hang)):
             with pytest.raises(error):
                 fuzz_model_files.outcome(content, sound=True)
     finally:
+        fuzz_model_files.fence(None)
         signal.signal(signal.SIGPROF, before)
 
 

@@ -34,6 +34,7 @@ from .explanation import Explanation as Explanation
 from .explanation import explain as explain
 from .export import FORMATS as FORMATS
 from .export import export_model as export_model
+from .export.c import to_c as to_c
 from .export.onnx import to_onnx as to_onnx
 from .gradcheck import check_gradients as check_gradients
 from .gradcheck import check_parameter as check_parameter

@@ -67,10 +67,14 @@ def refuse_unwritable(folder: Path) -> None:
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file that was not there, with the permissions that new files have, to the disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]  # which may write less than it is given
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _name(temporary: Path, path: Path, force: bool) -> None:

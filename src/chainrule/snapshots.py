@@ -33,6 +33,10 @@ class Keeper(Protocol):
 
     every: int  # epochs
 
+    def within(self, name: str) -> Keeper:
+        """Return a place of that name in this one, for one of several trainings."""
+        ...
+
     def begin(self, plan: Facts, data: Facts) -> Snapshot | None:
         """Return the snapshot to go on from, if there is one; raise ValueError where it is of
         another plan or other rows, OSError where nothing can be kept."""

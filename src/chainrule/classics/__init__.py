@@ -2,6 +2,7 @@
 
     room            what is in it
     half_adder      sum and carry of two bits, 2-2-2; the gradient check; a thousand starts
+    surfaces        three functions of two inputs, 2-3-5-8-1, by three trainings; two stopping rules
     bare_network    the four equations as a reader writes them, and the slips around them
     four_equations  those, in thirty lines
     result          what was published beside what came out
@@ -37,6 +38,7 @@ class Classic:
 #: The one table of classic systems, by their names on the command line.
 CLASSICS: dict[str, Classic] = {
     "half-adder": Classic("sum and carry of two bits, from 1,000 starts", "half_adder"),
+    "surfaces": Classic("three functions of two inputs, true and learned in 3-D", "surfaces"),
     "bare-network": Classic("the four equations in thirty lines, and the slips", "bare_network"),
 }
 

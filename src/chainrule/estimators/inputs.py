@@ -25,6 +25,14 @@ def has_encoder(estimator: Any) -> bool:
     return "encoder_" in vars(estimator)
 
 
+def input_names(estimator: Any) -> list[str] | None:
+    """Return what the columns that the network is fed are called, where they have names."""
+    if has_encoder(estimator):
+        return [str(name) for name in estimator.encoder_.get_feature_names_out()]
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
 def encodes(p: dict[str, Any]) -> bool:
     """Tell whether the parameters ask for an encoder."""
     return (

@@ -8,6 +8,8 @@ takes and says what the model says. A format is one entry in `FORMATS`, and a ro
 |---|---|
 | `parts` | a model taken apart: what there is to write, whatever the format |
 | `onnx/` | one ONNX graph; its formulas are traced from those in `activations` |
+| `code` | a model as a program: the names it needs, and the outputs it gives |
+| `c/` | one C header; its formulas are translated from those in `activations` |
 """
 
 from __future__ import annotations
@@ -44,6 +46,7 @@ class Format:
 #: The one table of formats, by name. The command line and the tests read it when used.
 FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", "an ONNX graph, for ONNX Runtime and whatever else reads it", "onnx"),
+    "c": Format(".h", "a C99 header that allocates nothing, for microcontrollers", "c"),
 }
 
 
@@ -63,7 +66,8 @@ def export_model(
     model : MLPClassifier, MLPRegressor, Pipeline or Network
         Fitted. A Pipeline has two steps: TableEncoder, then MLPClassifier or MLPRegressor.
     path : str or path
-        By custom it ends as the format's files do, in ``FORMATS[to].suffix``.
+        By custom it ends as the format's files do, in ``FORMATS[to].suffix``. Programs take their
+        names from it.
     to : str
         A name in FORMATS.
     dtype : str, optional
@@ -91,4 +95,5 @@ def export_model(
     True
     """
     form = look_up(FORMATS, to, "to")
-    write_whole(Path(path), form.write(take_apart(model, dtype, about)), force=force)
+    parts = take_apart(model, dtype, about, Path(path).stem)
+    write_whole(Path(path), form.write(parts), force=force)

@@ -44,6 +44,7 @@ class Parts:
     mean: Array = field(default_factory=lambda: NONE)  #: of "numbers" (targets,): mean + scale · a
     scale: Array = field(default_factory=lambda: NONE)
     quantiles: tuple[float, ...] = ()  #: several of each target; its outputs stand side by side
+    name: str = "model"  #: what a program is to call it
     about: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
 
@@ -63,7 +64,9 @@ class Parts:
         return int(np.abs(np.subtract(self.quantiles, 0.5)).argmin()) if self.quantiles else 0
 
 
-def take_apart(model: Any, dtype: Any = None, about: dict[str, Any] | None = None) -> Parts:
+def take_apart(
+    model: Any, dtype: Any = None, about: dict[str, Any] | None = None, name: str = "model"
+) -> Parts:
     """Return the parts of a fitted model, its numbers in `dtype`, by default the network's own.
 
     Raises ValueError for what is not fitted, or not one of ours.
@@ -74,7 +77,7 @@ def take_apart(model: Any, dtype: Any = None, about: dict[str, Any] | None = Non
     >>> parts.task, parts.classes.tolist(), parts.members
     ('classes', ['a', 'b'], [[Dense(1 → 4, relu), Dense(4 → 1, sigmoid)]])
     """
-    parts = replace(_parts(model), kind=type(model).__name__, about=dict(about or {}))
+    parts = replace(_parts(model), kind=type(model).__name__, name=name, about=dict(about or {}))
     wanted = parts.dtype if dtype is None else check_dtype(dtype)
     with np.errstate(over="ignore"):  # what is beyond it is refused
         members = [
