@@ -188,6 +188,7 @@ def test_names_of_files_that_are_no_text(here):
 
 WORKERS = """
 import multiprocessing, os, sys, threading, warnings
+import numpy as np
 from joblib import Parallel, delayed
 from chainrule import MLPRegressor
 

@@ -45,7 +45,7 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
             why = f"cannot be written ({error.strerror or error})"
             raise OSError(error.errno, why, str(path)) from error
         raise

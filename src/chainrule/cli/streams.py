@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import sys
 from typing import Any
@@ -42,10 +43,11 @@ def prepare() -> Output | None:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this
-    nowhere = io.FileIO(os.devnull, "r+")
-    sys.stdin = sys.stdin or io.TextIOWrapper(io.BufferedReader(nowhere), "utf-8")
-    sys.stdout = sys.stdout or io.TextIOWrapper(io.BufferedWriter(nowhere), "utf-8")
-    sys.stderr = sys.stderr or io.TextIOWrapper(io.BufferedWriter(nowhere), "utf-8")
+    if sys.stdin is None:
+        sys.stdin = io.TextIOWrapper(io.BufferedReader(io.FileIO(os.devnull)), "utf-8")
+    sys.stdout, sys.stderr = sys.stdout or _nowhere(), sys.stderr or _nowhere()
+    # It would tell at length that a home cannot be written to, and do without.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -57,6 +59,10 @@ def prepare() -> Output | None:
         line_buffering=before.line_buffering,
     )  # fmt: skip
     return output
+
+
+def _nowhere() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BufferedWriter(io.FileIO(os.devnull, "w")), "utf-8")
 
 
 def print_json(facts: Any) -> None:
