@@ -58,7 +58,7 @@ def run(folder, *words, env=None, **streams):
     variables = {name: value for name, value in changed.items() if value is not None}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     return subprocess.run(
-        [sys.executable, *words], cwd=folder, env=variables, timeout=120, **streams
+        [sys.executable, *words], cwd=folder, env=variables, timeout=500, **streams
     )
 
 
@@ -159,7 +159,7 @@ def test_a_full_standard_output_is_told_and_costs_no_model(words, here):
 def test_in_a_daemon_without_any_stream(here):
     """No file that is opened may become standard output by the number it gets."""
     command = f'exec "{sys.executable}" -m chainrule {" ".join(TRAIN)} <&- >&- 2>&-'
-    done = subprocess.run(["sh", "-c", command], cwd=here, start_new_session=True, timeout=120)
+    done = subprocess.run(["sh", "-c", command], cwd=here, start_new_session=True, timeout=500)
     assert done.returncode == 0
     assert load_model(here / "t.chainrule")[-1].n_iter_ == 3
     assert (here / "t.csv").read_text("utf-8") == TABLE
@@ -168,7 +168,7 @@ def test_in_a_daemon_without_any_stream(here):
 @pytest.mark.slow
 def test_a_refusal_in_a_daemon(here):
     command = f'exec "{sys.executable}" -m chainrule inspect no.chainrule <&- >&- 2>&-'
-    done = subprocess.run(["sh", "-c", command], cwd=here, start_new_session=True, timeout=120)
+    done = subprocess.run(["sh", "-c", command], cwd=here, start_new_session=True, timeout=500)
     assert done.returncode == 1
 
 
@@ -211,8 +211,8 @@ if __name__ == "__main__":
         queue = ways.Queue()
         child = ways.Process(target=put, args=(queue,), daemon=True)
         child.start()
-        assert queue.get(timeout=100) == truth, context
-        child.join(100)
+        assert queue.get(timeout=400) == truth, context
+        child.join(400)
         assert child.exitcode == 0, context
     for backend in ("loky", "threading", "multiprocessing"):
         found = Parallel(n_jobs=2, backend=backend)(delayed(bits)() for _ in range(3))
@@ -220,7 +220,7 @@ if __name__ == "__main__":
     found = []
     threads = [threading.Thread(target=lambda: found.append(bits())) for _ in range(4)]
     [thread.start() for thread in threads]
-    [thread.join(100) for thread in threads]
+    [thread.join(400) for thread in threads]
     assert found == [truth] * 4
     print("done")
 """
@@ -262,7 +262,7 @@ def race(folder, mode):
         process.stdin.write("go\n")
         process.stdin.flush()
     yield processes
-    told = [process.communicate(timeout=100) for process in processes]
+    told = [process.communicate(timeout=400) for process in processes]
     assert [error for _, error in told] == ["", ""]
     yield [list(map(int, out.split())) for out, _ in told]
 

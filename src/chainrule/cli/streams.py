@@ -51,9 +51,10 @@ def prepare() -> Output | None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    if sys.stdout is not sys.__stdout__ or sys.stdout.fileno() != 1:
+    before = sys.__stdout__
+    if before is None or sys.stdout is not before or before.fileno() != 1:
         return None  # somebody else's, in whose process we are
-    output, before = Output(1, "w", closefd=False), sys.stdout
+    output = Output(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(output), before.encoding, "backslashreplace",
         line_buffering=before.line_buffering,
