@@ -147,3 +147,24 @@ def draw_curves(histories: Mapping[str, History], title: str) -> Any:
     ax.set_ylabel("loss (log scale)")
     look.write_title(ax, title)
     return ax
+
+
+def draw_ladder(scores: Mapping[str, Sequence[float]], rungs: Sequence[str]) -> Any:
+    """Draw scores by the hidden layers that reached them, a line for each dataset.
+
+    >>> draw_ladder({"digits": [0.95, 0.97]}, ["none", "32"]).get_xlabel()
+    'hidden layers'
+    """
+    ax = look.prepare(None)
+    at = np.arange(len(rungs), dtype=float)
+    ends = [
+        look.draw_curve(ax, (at, np.array(values, float)), name, color)
+        for (name, values), color in zip(scores.items(), look.PALETTE, strict=False)
+    ]
+    ax.set_xticks(at, rungs)
+    ax.set_ylim(0, 1.05)
+    ax.set_xlabel("hidden layers")
+    ax.set_ylabel("score on rows held out")
+    look.label_ends(ax, ends)
+    look.write_title(ax, "the same class with another list of widths")
+    return ax

@@ -70,12 +70,11 @@ def encode(estimator: Any, X: Any, learn: bool, weights: Any = None) -> Any:
 def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
     from chainrule.preprocessing import TableEncoder
 
-    dtype = "float32" if getattr(table, "dtype", None) == np.float32 else "float64"
     encoder = TableEncoder(
         numbers=estimator.scale_X,
         missing="impute" if estimator.missing == "error" else estimator.missing,
         drop_ids=False,
-        dtype=dtype,
+        dtype=_precision(table),
     ).fit(table, sample_weight=weights)
     if estimator.categorical_features is None:
         for record, label in zip(encoder.columns_, _labels(encoder), strict=True):
@@ -85,6 +84,16 @@ def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
                     " categorical_features='from_dtype', or leave the column out"
                 )
     return encoder
+
+
+def _precision(table: Any) -> str:
+    """Return "float32" if all of the table is in it, as scikit-learn's check of arrays decides."""
+    if not hasattr(table, "columns"):
+        return "float32" if table.dtype == np.float32 else "float64"
+    import narwhals.stable.v1 as nw
+
+    kinds = nw.from_native(table, eager_only=True).schema.dtypes()
+    return "float32" if all(kind == nw.Float32 for kind in kinds) else "float64"
 
 
 def _refuse_gaps(encoder: TableEncoder, table: Any) -> None:
