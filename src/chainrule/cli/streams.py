@@ -57,7 +57,7 @@ def prepare() -> Output | None:
     output = Output(1, "w", closefd=False)
     sys.stdout = io.TextIOWrapper(
         io.BufferedWriter(output), before.encoding, "backslashreplace",
-        line_buffering=before.line_buffering,
+        line_buffering=bool(before.line_buffering),
     )  # fmt: skip
     return output
 
