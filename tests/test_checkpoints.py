@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from chainrule import Network, load_model, train
+from chainrule import Network, load_model, read_header, train
 from chainrule.callbacks import (
     Callback,
     CSVLogger,
@@ -285,6 +285,15 @@ def test_the_last_two_are_kept(tmp_path):
         assert (tmp_path / "LATEST").read_text() == f"{names[2]}\n"
 
 
+def test_one_too_old_that_outlived_a_crash_is_removed(tmp_path):
+    """Killed between LATEST and the removal of the oldest, in the end."""
+    run(checkpoint=Checkpoints(tmp_path, 1), epochs=6)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "epoch-00000004.checkpoint").write_bytes((tmp_path / names[1]).read_bytes())
+    run(checkpoint=Checkpoints(tmp_path, 1, resume=True), epochs=6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
@@ -397,5 +406,6 @@ def test_only_checkpoints_are_taken():
 
 def test_a_checkpoint_is_no_model(tmp_path):
     run(checkpoint=Checkpoints(tmp_path), epochs=1)
-    with pytest.raises(ModelFileError, match="'Checkpoint'"):
-        load_model(tmp_path / "epoch-00000001.checkpoint")
+    for read in (load_model, read_header):
+        with pytest.raises(ModelFileError, match=r"a checkpoint of a training.*: resume=True"):
+            read(tmp_path / "epoch-00000001.checkpoint")
