@@ -443,7 +443,7 @@ def test_other_formats_are_named(folder, refusal):
     assert "zip" in refusal((folder / "some.zip").read_bytes())
     assert "other programs" in refusal(sealed("{}", {}))
     assert "other programs" in refusal(struct.pack("<Q", 2) + b"{}")
-    assert "at most 33,554,432" in refusal(struct.pack("<Q", 2**63) + b"{}" + b"\0" * 64)
+    assert "at most 8,388,608" in refusal(struct.pack("<Q", 2**63) + b"{}" + b"\0" * 64)
     with pytest.raises(ModelFileError, match="folder; expected a model file"):
         load_model(folder)
     with pytest.raises(ModelFileError, match="nowhere: it is not there"):

@@ -211,7 +211,7 @@ def _read(path: Path) -> tuple[dict[str, Facts], Snapshot]:
         header = read_start(file, size)
         data = file.read()
         check_sum(header, [data])
-        description, unpacker = unseal(header, header.content + data)
+        description, unpacker = unseal(header, data)
         if description["kind"] != KIND:
             raise ModelFileError(f"it holds a {description['kind']!r}; expected a checkpoint")
         facts = {what: unpacker.unpack(description[what]) for what in ("plan", "data")}

@@ -24,6 +24,7 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the
     temporary file is renamed; the folder is flushed last, so the rename survives a power cut.
+    Of several processes that write a new file at once without `force`, one succeeds.
 
     Raises FileExistsError when the file exists and not `force`, FileNotFoundError when the
     folder is missing, and OSError with the path when the disk refuses.
@@ -40,11 +41,11 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
     temporary = folder / f".{os.urandom(8).hex()}.part"
     try:
         _write_new(temporary, content)
-        os.replace(temporary, path)
+        _name(temporary, path, force)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) and not isinstance(error, FileExistsError):
             why = f"cannot be written ({error.strerror or error})"
             raise OSError(error.errno, why, str(path)) from error
         raise
@@ -76,6 +77,22 @@ def _write_new(path: Path, content: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _name(temporary: Path, path: Path, force: bool) -> None:
+    """Give the temporary file its name; without `force` only if nobody has taken it meanwhile."""
+    if not force:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            refuse_overwrite(path, force)
+            raise
+        except OSError:  # no hard links on this disk; what was checked at the beginning must do
+            pass
+        else:
+            os.unlink(temporary)
+            return
+    os.replace(temporary, path)
 
 
 def _flush_folder(folder: Path) -> None:

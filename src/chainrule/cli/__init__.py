@@ -22,6 +22,7 @@ from chainrule.cli import keeping, options
 from chainrule.cli.classic import classics
 from chainrule.cli.explaining import explain
 from chainrule.cli.exporting import export
+from chainrule.cli.streams import prepare, print_csv, print_json
 from chainrule.settings import Settings
 
 # typer carries its own click and doesn't export the base of its usage errors
@@ -88,7 +89,6 @@ def _train(
     from chainrule import tabular
     from chainrule.callbacks import ProgressBar
     from chainrule.cli.progress import brief
-    from chainrule.facts import to_json
     from chainrule.report import summary, write_report
     from chainrule.tables import read_table
 
@@ -115,7 +115,7 @@ def _train(
     for line in brief(model.diagnosis, f"chainrule diagnose {output} {table}"):
         say(line)
     if as_json:
-        print(to_json(facts | {"model": str(output), "report": str(report)}))
+        print_json(facts | {"model": str(output), "report": str(report)})
     if model.interrupted:
         more = f"; go on with --checkpoint {kept.folder} --resume --force" if kept else ""
         _fail(f"interrupted; the best weights so far are in {output}{more}", keeping.ended())
@@ -139,7 +139,7 @@ def predict(
     for note in notes:
         _warn(note)
     if output is None:
-        sys.stdout.write(frame.write_csv())
+        print_csv(frame.write_csv())
     else:
         write_table(frame, output, force=force)
         _warn(f"{output}: {frame.height} rows, {frame.width} columns")
@@ -155,7 +155,6 @@ def evaluate(
 ) -> None:
     """Score a model on a table with known answers."""
     from chainrule import plots, tabular
-    from chainrule.facts import to_json
     from chainrule.report import draw_answers
     from chainrule.tables import read_table
 
@@ -169,19 +168,18 @@ def evaluate(
     _tell_scores(result, say, f"on {len(result.truth)} rows")
     if as_json:
         facts = {"rows": len(result.truth), "scores": result.scores, "baseline": result.baseline}
-        print(to_json(facts | {"notes": result.notes}))
+        print_json(facts | {"notes": result.notes})
 
 
 @app.command()
 def inspect(model: options.Model, as_json: options.Json = False) -> None:
     """Tell what is in a model file."""
     from chainrule.cli.progress import tell_header
-    from chainrule.facts import to_json
     from chainrule.model_file import read_header
 
     header = read_header(model)
     if as_json:
-        print(to_json(header))
+        print_json(header)
     else:
         tell_header(header)
 
@@ -198,12 +196,14 @@ def check(
     from dataclasses import asdict
 
     from chainrule import tabular
-    from chainrule.facts import to_json
     from chainrule.tables import read_table
 
     trained = tabular.TableModel.load(model)
     result = tabular.check_table(trained, read_table(table), rows, seed)
-    print(to_json(asdict(result) | {"passed": result.passed}) if as_json else result)
+    if as_json:
+        print_json(asdict(result) | {"passed": result.passed})
+    else:
+        print(result)
     if not result.passed:
         raise typer.Exit(1)
 
@@ -218,12 +218,11 @@ def diagnose(model: options.Model, table: options.Table, as_json: options.Json =
     """Tell why a model does not learn, and what to try."""
     from chainrule import tabular
     from chainrule.cli.progress import tell_diagnosis
-    from chainrule.facts import to_json
     from chainrule.tables import read_table
 
     result = tabular.diagnose_table(tabular.TableModel.load(model), read_table(table))
     if as_json:
-        print(to_json(result.to_dict()))
+        print_json(result.to_dict())
     else:
         tell_diagnosis(result)
 
@@ -307,22 +306,21 @@ def main() -> None:
     """Run the command line; the console script's entry point."""
     arguments = [word for word in sys.argv[1:] if word != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    output = prepare()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # commands say what a user should know
             with keeping.end_at_termination():
                 code = app(arguments, standalone_mode=False) or 0
-            sys.stdout.flush()  # here, where a closed pipe is caught
         if code == 130:  # typer's answer to Ctrl-C
             _fail("interrupted", keeping.ended(), debug)
+        sys.stdout.flush()
+        if output is not None and output.trouble is not None and code == 0:
+            raise output.trouble
         sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted", keeping.ended(), debug)
-    except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
-        if not any(isinstance(each, BrokenPipeError) for each in (error, error.__context__)):
-            raise
-        # the reader has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader has seen enough, as `head` has
         sys.exit(141)
     except UsageError as error:
         text = str(error) if str(error).startswith("--") else error.format_message()
@@ -331,7 +329,9 @@ def main() -> None:
         foreseen = "" if "allocate" in str(error) else str(error)  # NumPy's says nothing to do
         _fail(foreseen or "out of memory; take fewer rows or a smaller network", 1, debug)
     except OSError as error:
-        where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        full = output is not None and error is output.trouble
+        name = "standard output" if full else error.filename
+        where = f"{name}: {error.strerror}" if name else str(error)
         _fail(where, 1, debug)
     except (ImportError, ValueError) as error:
         _fail(str(error), 1, debug)

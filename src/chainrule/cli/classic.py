@@ -15,7 +15,7 @@ from rich.table import Table
 
 from chainrule.classics import CLASSICS, Result, run_classic, settings_of
 from chainrule.cli import options
-from chainrule.facts import to_json
+from chainrule.cli.streams import print_json
 
 VERDICT = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
 
@@ -60,7 +60,7 @@ def classics(
     result = run_classic(name, engine=engine, **settings)
     pictures = result.draw(folder, force=force)
     if as_json:
-        print(to_json(result.facts(pictures)))
+        print_json(result.facts(pictures))
         return
     _tell(result)
     drawn = ", ".join(path.name for path in pictures)
@@ -81,7 +81,7 @@ def _settings(name: str, **given: Any) -> dict[str, Any]:
 
 def _tell_list(as_json: bool) -> None:
     if as_json:
-        print(to_json({name: classic.title for name, classic in CLASSICS.items()}))
+        print_json({name: classic.title for name, classic in CLASSICS.items()})
         return
     table = Table(show_header=False, box=None, pad_edge=False)
     for name, classic in CLASSICS.items():

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule.cli import options
+from chainrule.cli.streams import print_json
 
 ModelFile = Annotated[
     Path | None, typer.Argument(metavar="[MODEL]", help="A .chainrule file.", show_default=False)
@@ -50,7 +51,6 @@ def explain(
 ) -> None:
     """Tell a row's way through a model and back."""
     from chainrule.explanation.terminal import show
-    from chainrule.facts import to_json
     from chainrule.files import refuse_overwrite, write_whole
     from chainrule.tables import read_table
     from chainrule.tabular.explained import explain_file, explain_half_adder
@@ -72,7 +72,7 @@ def explain(
     if html is not None:
         write_whole(html, told.to_html().encode(), force=force)
     if as_json:
-        print(to_json(told.to_dict()))
+        print_json(told.to_dict())
     elif html is None:
         show(told)
     else:

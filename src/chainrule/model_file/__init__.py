@@ -23,7 +23,7 @@ How a value that JSON cannot say is written (NaN, tuples, arrays, LeakyRelu(0.2)
 `model_values`. A file is read only if every byte has its place: tensors follow each other without
 gap or overlap to the end of the file, no key stands twice, none is unknown, the sum is right and
 all weights are finite. Lengths and shapes are compared with the size of the file before memory is
-taken for them; a header may take 32 MiB, and there may be 10,000 tensors. Whoever wants to deceive
+taken for them; a header may take 8 MiB, and there may be 10,000 tensors. Whoever wants to deceive
 can compute the sum anew: it guards against accidents, the checks behind it against crashes.
 
 Not stored: callbacks, a Pipeline's memory, metadata routing, and the class of NumPy's numbers. A
@@ -128,7 +128,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         header = read_start(file, size)
         data = file.read()
         check_sum(header, [data])
-        return _decode(header, header.content + data)[0]
+        return _decode(header, data)[0]
 
 
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -186,10 +186,10 @@ def _to_bytes(model: Any, about: dict[str, Any] | None) -> bytes:
 # Reading -------------------------------------------------------------------------------------
 
 
-def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]:
-    """Return the model and `about`; `content` is the whole file."""
+def _decode(header: Header, data: bytes) -> tuple[Any, dict[str, Any] | None]:
+    """Return the model and `about`; `data` is what follows the header."""
     version = str(header.description["chainrule"])
-    rest, unpacker = unseal(header, content)
+    rest, unpacker = unseal(header, data)
     about = unpacker.unpack(rest.pop("about"))
     if about is not None and type(about) is not dict:
         raise ModelFileError(f"its about is a {type(about).__name__}; expected an object")
@@ -204,9 +204,9 @@ def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]
 def _from_bytes(content: bytes) -> tuple[Any, dict[str, Any] | None]:
     """Return the model and `about` of a file's bytes, with all that reading checks."""
     file = BytesIO(content)
-    header = read_start(file, len(content))
-    check_sum(header, [file.read()])
-    return _decode(header, content)
+    header, data = read_start(file, len(content)), file.read()
+    check_sum(header, [data])
+    return _decode(header, data)
 
 
 def _summary(header: Header, size: int) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from chainrule import __version__
-from chainrule.model_file.header import FORMAT, NO_SUM, Header
+from chainrule.model_file.header import DTYPES, FORMAT, NO_SUM, Header
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker
 
 LONGEST_MESSAGE = 500
@@ -33,13 +35,21 @@ def seal(description: dict[str, Any], packer: Packer) -> bytes:
     return content.replace(NO_SUM.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
 
 
-def unseal(header: Header, content: bytes) -> tuple[dict[str, Any], Unpacker]:
-    """Return what `seal` was given; `content` is the whole file, its header checked."""
-    from safetensors.numpy import load
-
+def unseal(header: Header, data: bytes) -> tuple[dict[str, Any], Unpacker]:
+    """Return what `seal` was given; `data` is what follows the header, which is checked."""
     sealed = ("format", "sha256", "chainrule")
     rest = {key: value for key, value in header.description.items() if key not in sealed}
-    return rest, Unpacker(load(content))
+    tensors = {name: _view(data, name, tensor) for name, tensor in header.tensors.items()}
+    return rest, Unpacker(tensors)
+
+
+def _view(data: bytes, name: str, tensor: dict[str, Any]) -> Any:
+    """Return a tensor as an array over the file's own bytes, which nobody can change."""
+    dtype = np.dtype(DTYPES[tensor["dtype"]]).newbyteorder("<")
+    view: Any = np.ndarray(tensor["shape"], dtype, data, tensor["data_offsets"][0])
+    if dtype.kind == "b" and (view.view(np.uint8) > 1).any():
+        raise ModelFileError(f"its tensor {name!r} holds a truth value that is neither 0 nor 1")
+    return view
 
 
 @contextmanager
@@ -49,8 +59,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
     with explained(str(where)):
         if where.is_dir():
             raise ModelFileError("it is a folder; expected a model file")
-        if not where.is_file():
+        if not where.exists():
             raise ModelFileError("it is not there; check the name, or save a model first")
+        if not where.is_file():
+            raise ModelFileError("it is a pipe or a device; copy what it gives to a file first")
         with open(where, "rb") as file:
             yield file, os.fstat(file.fileno()).st_size
 

@@ -1,7 +1,8 @@
 """Header of a model file: read and checked before any of it is believed.
 
 What the bytes mean stands in `model_file`. Lengths and shapes are compared with the size of the
-file before memory is taken for them.
+file before memory is taken for them, and what JSON would become in memory is counted before it is
+parsed: `[[],[],…]` takes forty times its length.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy as np
 from chainrule.model_file.values import ModelFileError
 
 FORMAT = 1  #: the newest format that is read, and the one that is written
-LARGEST_HEADER = 2**25  # bytes; the levels of an encoder's categories stand in it
+LARGEST_HEADER = 2**23  # bytes; the levels of an encoder's categories stand in it
+MOST_MEMORY = 40 * 2**20  # bytes that the values of the header may take when they are parsed
 MOST_TENSORS = 10_000
 MOST_AXES = 8  # of a tensor
 
@@ -30,6 +32,8 @@ DTYPES = {
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8",
     "U64": "uint64", "U32": "uint32", "U16": "uint16", "U8": "uint8",
 }  # fmt: skip
+#: A sign of JSON -> the bytes that what it opens or adds takes at most, parsed and unpacked.
+COSTS = {"{": 400, "[": 160, ",": 80, ":": 130}
 SIZES = {name: np.dtype(dtype).itemsize for name, dtype in DTYPES.items()}
 
 OPENING = re.compile(rb'\{"__metadata__":\{"chainrule":"\{\\"format\\":([0-9]{1,9}),')
@@ -67,7 +71,7 @@ def read_start(file: BinaryIO, size: int) -> Header:
     if length > LARGEST_HEADER:
         raise ModelFileError(
             f"its header claims {length:,} bytes, at most {LARGEST_HEADER:,} are read; if it is a"
-            " model, give its encoder fewer levels (max_levels) and its record less"
+            " model, give its encoder fewer columns or levels (max_levels)"
         )
     text = start[8:] + file.read(length - 1)
     if len(text) < length:
@@ -87,12 +91,14 @@ def read_start(file: BinaryIO, size: int) -> Header:
     sum_ = SUM.match(text, opening.end())
     if sum_ is None:
         raise ModelFileError("it is damaged: it holds no SHA-256 where it should; copy it again")
+    if not text.isascii():
+        raise ModelFileError("it is damaged: its header is not ASCII; copy it again")
     tensors = _json(text.decode(), "header")
     metadata = tensors.pop("__metadata__")
     if metadata.keys() != {"chainrule"}:
         raise ModelFileError(f"its metadata holds {sorted(metadata)}; expected chainrule alone")
-    description = _json(metadata["chainrule"], "description")
     _check_tensors(tensors, size - 8 - length)
+    description = _json(metadata["chainrule"], "description")
     begin, end = (8 + place for place in sum_.span(1))
     return Header(start[:8] + text, description, tensors, slice(begin, end))
 
@@ -109,7 +115,12 @@ def _refuse_other(start: bytes, size: int) -> NoReturn:
 
 
 def _json(text: str, what: str) -> dict[str, Any]:
-    """Parse a JSON object strictly: no key twice, no NaN, no number beyond a float."""
+    """Parse a JSON object strictly: no key twice, no NaN, no infinity, not too much."""
+    if (cost := sum(text.count(sign) * bytes_ for sign, bytes_ in COSTS.items())) > MOST_MEMORY:
+        raise ModelFileError(
+            f"its {what} would take {cost:,} bytes of memory, at most {MOST_MEMORY:,} are given; if"
+            " it is a model, give its encoder fewer columns or levels (max_levels)"
+        )
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = dict(pairs)

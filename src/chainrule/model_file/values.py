@@ -38,7 +38,8 @@ from chainrule.names import nearest
 from chainrule.optimizers import LBFGS, OPTIMIZERS, Optimizer
 from chainrule.schedules import SCHEDULES, Schedule
 
-LARGEST_ARRAY = 2**26  # bytes that an array of texts may take: its width is only a number here
+LARGEST_ARRAY = 2**23  # bytes that arrays of texts may take: their width is only a number here
+PER_BYTE = 20  # bytes of lists and dicts that a byte of a record's tensors may become
 TENSOR_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 
 #: What a file calls an entry -> what such entries are, the table's name, the table.
@@ -191,13 +192,22 @@ class Unpacker:
     def __init__(self, tensors: Mapping[str, Any]) -> None:
         self.tensors = tensors
         self.unused = set(tensors)
+        self.room = LARGEST_ARRAY  # bytes that may yet be made of what is shorter in the file
 
     def tensor(self, name: Any) -> Any:
-        """Return the tensor of that name."""
+        """Return the tensor of that name, once."""
         if not isinstance(name, str) or name not in self.tensors:
             raise ModelFileError(f"it names a tensor {name!r} that is not in the file")
-        self.unused.discard(name)
+        if name not in self.unused:
+            raise ModelFileError(f"it names the tensor {name!r} twice")
+        self.unused.remove(name)
         return self.tensors[name]
+
+    def spend(self, size: int, what: str) -> None:
+        """Raise ModelFileError where `size` bytes more of memory are too many."""
+        self.room -= size
+        if self.room < 0:
+            raise ModelFileError(f"it declares {what}, which takes {size:,} bytes: too large")
 
     def unpack(self, value: Any) -> Any:
         """Return what `Packer.pack`, `column`, `history` or `inline` was given."""
@@ -240,8 +250,7 @@ class Unpacker:
         allowed = VALUE_TYPES.get(kind.kind, ())
         if not isinstance(values, list) or not all(type(value) in allowed for value in values):
             raise ModelFileError(f"it holds an array of {dtype} with values of other types")
-        if kind.itemsize * len(values) > LARGEST_ARRAY:
-            raise ModelFileError(f"it declares an array of {len(values)} × {dtype}: too large")
+        self.spend(kind.itemsize * len(values), f"an array of {len(values)} × {dtype}")
         if kind.kind == "O":
             objects = np.empty(len(values), dtype=object)
             for place, value in enumerate(values):
@@ -252,7 +261,14 @@ class Unpacker:
         return np.array(values, dtype=kind)
 
     def _column(self, tensor: Any) -> Any:
-        return self.tensor(tensor).tolist()
+        column = self.tensor(tensor)
+        if column.dtype.name not in ("float64", "int64") or not column.size or column.ndim > 2:
+            raise ModelFileError(
+                f"its tensor {tensor!r} of {column.dtype} and shape {column.shape} is no column"
+            )
+        self.room += PER_BYTE * column.nbytes
+        self.spend(40 * column.size + 72 * len(column), f"a column of shape {column.shape}")
+        return column.tolist()
 
     def _history(self, count: int, columns: dict[str, Any]) -> list[dict[str, Any]]:
         lists = {
@@ -261,6 +277,7 @@ class Unpacker:
         given = [values for values in lists.values() if values is not None]
         if not given or any(type(v) is not list or len(v) != count for v in given):
             raise ModelFileError(f"its history claims {count!r} records; its columns differ")
+        self.spend((150 + 50 * len(lists)) * count, f"{count} records of {len(lists)} values")
         filled = {key: [None] * count if v is None else v for key, v in lists.items()}
         return [{key: values[i] for key, values in filled.items()} for i in range(count)]
 

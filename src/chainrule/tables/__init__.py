@@ -13,8 +13,11 @@ import gzip
 import io
 import os
 import sys
+import tempfile
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +232,8 @@ def _from_parquet(data: bytes) -> pl.DataFrame:
     if not data.endswith(b"PAR1"):
         raise TableError("the Parquet file ends too early; copy or download it again")
     try:
-        frame = pl.read_parquet(io.BytesIO(data))
+        with _panics_are_quiet():
+            frame = pl.read_parquet(io.BytesIO(data))
     except (Exception, pl.exceptions.PanicException) as error:
         raise TableError(f"the Parquet file is damaged ({_one_line(error)})") from None
     names, frame.columns = frame.columns, [str(i) for i in range(frame.width)]
@@ -250,6 +254,30 @@ def _from_parquet(data: bytes) -> pl.DataFrame:
     texts = frame.select(pl.col(pl.String))
     frame = frame.with_columns(clean(texts)) if texts.width else frame
     return _named(frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)), names)
+
+
+@contextmanager
+def _panics_are_quiet() -> Iterator[None]:
+    """Hold standard error back, where polars reports a panic in many lines before it raises it.
+
+    What else was written there meanwhile is passed on.
+    """
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(tempfile.TemporaryFile())
+            shown = os.dup(2)
+        except OSError:  # nowhere to keep it, or no standard error, as in a daemon
+            yield
+            return
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+            held.seek(0)
+            if b"panicked at" not in (text := held.read()):
+                os.write(2, text)
 
 
 def _named(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
