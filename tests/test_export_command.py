@@ -48,8 +48,10 @@ def test_every_format(run, tmp_path, to):
     assert "exists already" in error
     code, *_ = run("town.chainrule", "--to", to, "--force")
     assert (code, written.read_bytes()) == (0, first)  # the same model, the same bytes
-    export_model(run.model, tmp_path / "again", to, about={"target": "kind"})
-    assert (tmp_path / "again").read_bytes() == first
+    again = tmp_path / "again" / written.name  # programs take their names from the file
+    again.parent.mkdir()
+    export_model(run.model, again, to, about={"target": "kind"})
+    assert again.read_bytes() == first
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

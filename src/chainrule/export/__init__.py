@@ -47,6 +47,7 @@ class Format:
 FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", "an ONNX graph, for ONNX Runtime and whatever else reads it", "onnx"),
     "c": Format(".h", "a C99 header that allocates nothing, for microcontrollers", "c"),
+    "numpy": Format(".py", "a Python file that needs NumPy alone, to be read", "script"),
 }
 
 
