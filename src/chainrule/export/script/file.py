@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.activations import Identity, Sigmoid
 from chainrule.arrays import Array
-from chainrule.export.code import Program
+from chainrule.export.code import Program, exact
 from chainrule.export.script.columns import Columns
 from chainrule.export.script.formulas import Sources
 from chainrule.trace import Dense
@@ -86,11 +86,15 @@ class File:
         only = "[:, 0]" if targets == 1 else ""
         if not q:
             return [
-                function("predict(X)", f"{what} of {rows}", f"return {self.in_type(units)}{only}")
+                function(
+                    "predict(X)",
+                    f"{what} of {rows}",
+                    f"return {self.in_type(units) if only else units}{only}",
+                )
             ]
         shape = f"(n, {q})" if targets == 1 else f"(n, {targets}, {q})"
         cut = "" if targets == 1 else f".reshape(-1, {targets}, {q})"
-        whole = self.in_type(units) if not cut else f"({self.in_type(units)})"
+        whole = self.in_type(units) if cut else units
         named = ", ".join(f"{each:g}" for each in parts.quantiles)
         return [
             function(
@@ -178,37 +182,18 @@ def function(head: str, returns: str, *lines: str) -> str:
     return f"def {head}:\n{body}"
 
 
-def exact(value: Any) -> str:
-    """Return the shortest text that Python and NumPy read back as this very number.
-
-    >>> exact(np.float32(0.1)), exact(np.float64(0.1))
-    ('0.1', '0.1')
-    """
-    short = str(value)
-    return short if type(value)(float(short)) == value else repr(float(value))
-
-
 def nested(values: Sequence[Any]) -> str:
     """Return a list of texts, or of such lists, in lines of some width.
 
     >>> nested([["1.0", "2.0"], ["3.0", "4.0"]])
     '[[1.0, 2.0], [3.0, 4.0]]'
     """
-    rows = [f"[{', '.join(each)}]" if isinstance(each, list) else each for each in values]
-    line = f"[{', '.join(rows)}]"
-    if len(line) < 80:
+    line = f"[{', '.join(nested(v) if isinstance(v, list) else v for v in values)}]"
+    if len(line) < 70 and "\n" not in line:
         return line
-    return (
-        "[\n"
-        + textwrap.fill(
-            ", ".join(rows),
-            96,
-            initial_indent=" " * 8,
-            subsequent_indent=" " * 8,
-            break_long_words=False,
-        )
-        + "\n    ]"
-    )
+    if isinstance(values[0], list):
+        return "[\n" + "".join(f"        {nested(row)},\n" for row in values) + "    ]"
+    return textwrap.fill(line, 96, subsequent_indent=" " * 9)
 
 
 def listed(texts: Sequence[str]) -> str:
@@ -218,17 +203,9 @@ def listed(texts: Sequence[str]) -> str:
 
 
 def classes(program: Program) -> str:
-    """Return the classes as an array of their own type.
-
-    Raises ValueError for classes that are neither text, numbers nor true and false.
-    """
-    labels, given = program.classes, program.parts.classes
-    odd = [each for each in labels if not isinstance(each, str | int | float)]
-    if odd or given is None:
-        raise ValueError(
-            f"class {odd[0]!r} is a {type(odd[0]).__name__}; a script holds classes that are text,"
-            " numbers, or true and false: fit with such labels"
-        )
+    """Return the classes as an array of their own type."""
+    labels, given = program.plain_classes, program.parts.classes
+    assert given is not None
     same = np.array(labels).dtype == given.dtype
     kind = "object" if given.dtype == object else f"{given.dtype.str!r}"
     return f"np.array({listed(labels) if same else f'{listed(labels)}, dtype={kind}'})"
