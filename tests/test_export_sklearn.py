@@ -101,7 +101,7 @@ def test_early_stopping_leaves_its_scores():
         (LogisticRegression(), "LogisticRegression is no multilayer perceptron"),
         (theirs.MLPClassifier(), "not fitted yet"),
         (
-            from_sklearn(FITTED["number"](**BRIEF)),
+            MLPRegressor(),
             "chainrule.estimators.regressor.MLPRegressor is no",
         ),
     ],
