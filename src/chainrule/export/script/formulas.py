@@ -68,7 +68,7 @@ class Sources:
         edits = list(self.edits(body, name, owner, module))
         text = edited(source, edits, body[0].lineno)
         head = [f"def {name}({', '.join(arguments)}):"]
-        says = textwrap.fill(f'"""{says}"""', 96, subsequent_indent="   ") if says else ""
+        says = textwrap.fill(f'"""{says}"""', 96, subsequent_indent="") if says else ""
         return "\n".join([*head, *textwrap.indent(says, "    ").splitlines(), text])
 
     def edits(
