@@ -12,11 +12,12 @@ from latex2mathml.converter import convert
 import chainrule
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
 STUB = Path(chainrule.__file__).with_suffix(".pyi")
 
 project, author, copyright = "chainrule", "The chainrule developers", "The chainrule developers"
 version = release = chainrule.__version__
-extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
+extensions = ["myst_nb", "numpydoc", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "computed"]
 exclude_patterns = ["images/*"]
 html_theme = "pydata_sphinx_theme"
 html_title = "chainrule"
@@ -108,6 +109,14 @@ def escape_signs(app, what, name, thing, options, lines):
         lines[i] = "``".join(plain)
 
 
+def trim(app, doctree):
+    """Take the empty line from the end of examples, which only doctest needs."""
+    for block in doctree.findall(nodes.literal_block):
+        text = block.astext().rstrip()
+        block.rawsource, block.children = text, []
+        block += nodes.Text(text)
+
+
 def mathml(node, display):
     """Return a formula as MathML, the prime beside its letter: it is raised already."""
     text = convert(node.astext(), display=display)
@@ -131,4 +140,5 @@ def setup(app):
     """Prepare the reference, and teach Sphinx to write MathML."""
     write_reference()
     app.add_html_math_renderer("mathml", (inline_math, None), (block_math, None))
+    app.connect("doctree-read", trim)
     app.connect("autodoc-process-docstring", escape_signs, priority=900)

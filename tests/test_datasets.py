@@ -2,7 +2,6 @@
 
 import gzip
 import hashlib
-import struct
 import sys
 import threading
 from functools import partial
@@ -13,13 +12,7 @@ import pytest
 
 from chainrule import datasets, load_dataset
 from chainrule.datasets.idx import read_idx
-from mnist import MNIST, needs_mnist
-
-
-def idx(values):
-    values = np.asarray(values, np.uint8)
-    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
-
+from mnist import MNIST, idx, needs_mnist
 
 rng = np.random.default_rng(0)
 PARTS = {

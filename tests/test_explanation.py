@@ -8,14 +8,17 @@ import math
 import re
 import shutil
 import sys
+from html import unescape
 
 import numpy as np
 import polars as pl
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.datasets import load_iris
 
-from chainrule import Network, explain
+from chainrule import MLPClassifier, MLPRegressor, Network, explain
 from chainrule.activations import ACTIVATIONS, Increasing
 from chainrule.explanation.reading import Unreadable, read
 from chainrule.losses import LOSSES
@@ -55,7 +58,7 @@ def lines_of(told):
 @given(data=st.data())
 @settings(max_examples=40)
 def test_formulas_with_numbers_come_to_their_results(data):
-    name = data.draw(st.sampled_from(sorted({*SMOOTH_LOSSES, *JUMPY_LOSSES} - {"quantiles"})))
+    name = data.draw(st.sampled_from(sorted({*SMOOTH_LOSSES, *JUMPY_LOSSES})))
     problem = data.draw(problems(data.draw(st.sampled_from(NAMES)), name))
     # What adds up along a block of units is no formula of one line, and told by its name.
     assume(not any(isinstance(a, Increasing) for a in problem.network.activations))
@@ -134,12 +137,7 @@ def test_the_largest_of_many_paths_are_told():
 FORMULAS = [
     *((sigma, "value") for name, sigma in ACTIVATIONS.items() if name != "increasing"),
     *((sigma, "derivative") for name, sigma in ACTIVATIONS.items() if name in ELEMENTWISE),
-    *(
-        (kind(), method)
-        for name, kind in LOSSES.items()
-        if name != "quantiles"  # q differs from unit to unit
-        for method in ("value", "gradient", "target")
-    ),
+    *((kind(), method) for kind in LOSSES.values() for method in ("value", "gradient", "target")),
 ]
 
 
@@ -261,3 +259,47 @@ def test_the_page_in_a_browser(tmp_path):
                 assert values[what] == pytest.approx(array[at], rel=1e-10), what
     for what, value, words in found:
         assert calculate(words) == pytest.approx(value, rel=1e-3), what
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        MLPClassifier((3,), scale_X="standard", max_iter=5, random_state=0),
+        MLPClassifier((3,), alpha=0.1, n_estimators=2, max_iter=5, random_state=0),
+        MLPRegressor(
+            activation="tanh", scale_y="standard", dropout=0.1, max_iter=5, random_state=0
+        ),
+        MLPRegressor(hidden_layer_sizes=(), solver="lbfgs", max_iter=5),
+    ],
+    ids=["scaled", "penalised", "targets scaled", "L-BFGS"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_estimators_explain_themselves(model):
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    model = clone(model).fit(X, y)
+    told = model.explain(X[70:72], y[70:72])
+    assert told.to_dict() == explain(model, X[70:72], y[70:72]).to_dict()
+    assert told.features == tuple(X.columns)
+    member = np.asarray(told.A[-1])
+    fed = (X - X.mean()) / X.std(ddof=0) if model.scale_X == "standard" else X
+    a = fed.to_numpy()[70:72]
+    for l, (W, b) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        z = a @ W + b
+        last = l == len(model.coefs_) - 1
+        a = z if last else np.tanh(z) if model.activation == "tanh" else np.maximum(z, 0)
+    if isinstance(model, MLPClassifier):
+        a = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
+        assert told.outputs == ("0", "1", "2")
+    np.testing.assert_allclose(member, a, rtol=1e-6)
+    assert told.weight.check is None or told.weight.check.passed
+
+
+def test_an_estimator_that_is_not_fitted_says_so():
+    with pytest.raises(ValueError, match="fit it first"):
+        MLPClassifier().explain([[1.0]], [0])
+
+
+def test_a_notebook_shows_the_page():
+    told = explain(Network([2, 2, 1], seed=0), [[1.0, 2.0]], [[1.0]], features=['"<b>"', "&"])
+    frame = re.fullmatch(r'<iframe srcdoc="([^"]*)"[^>]*></iframe>', told._repr_html_())
+    assert unescape(frame[1]) == told.to_html()

@@ -49,6 +49,17 @@ def test_standard_scaling_is_that_of_a_pipeline(engine):
     assert inside.n_features_in_ == 3
 
 
+@pytest.mark.parametrize("library", ["numpy", "pandas", "polars"])
+def test_a_table_all_in_float32_trains_in_it(engine, library):
+    X = np.random.default_rng(0).normal(size=(N, 3))
+    table = {"numpy": np.array, "pandas": pandas.DataFrame, "polars": polars.DataFrame}[library]
+    single = fitted(table(X.astype(np.float32)), scale_X="standard", engine=engine)
+    double = fitted(table(X), scale_X="standard", engine=engine)
+    assert single.coefs_[0].dtype == np.float32
+    assert double.coefs_[0].dtype == np.float64
+    np.testing.assert_allclose(single.predict(table(X)), double.predict(table(X)), rtol=1e-4)
+
+
 def test_gaps_are_filled_and_told_of(engine):
     X = np.random.default_rng(0).normal(size=(N, 2))
     X[::5, 1] = np.nan

@@ -19,6 +19,8 @@ from .callbacks import ReduceLROnPlateau as ReduceLROnPlateau
 from .callbacks import TensorBoard as TensorBoard
 from .callbacks import TerminateOnNaN as TerminateOnNaN
 from .callbacks import TimeLimit as TimeLimit
+from .checkpoints import CheckpointFailed as CheckpointFailed
+from .checkpoints import Checkpoints as Checkpoints
 from .classics import CLASSICS as CLASSICS
 from .classics import run_classic as run_classic
 from .datasets import Dataset as Dataset

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
+
+#: What files are called until they are whole.
+PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def refuse_overwrite(path: Path, force: bool) -> None:
@@ -62,10 +66,14 @@ def refuse_unwritable(folder: Path) -> None:
 def _write_new(path: Path, content: bytes) -> None:
     """Write a file that was not there, with the permissions that new files have, to the disk."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-    with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        left = memoryview(content)
+        while left:
+            left = left[os.write(descriptor, left) :]  # which may write less than it is given
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _flush_folder(folder: Path) -> None:

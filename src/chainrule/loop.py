@@ -21,9 +21,10 @@ from chainrule.callbacks import BestWeights, Callback, Crew, Training
 from chainrule.engine import Data, Fault, Plan, State, choose_engine
 from chainrule.engine.contract import EPOCH, LOSS, ONE_BATCH, RATE, UPDATES
 from chainrule.history import History
-from chainrule.lbfgs import minimise
+from chainrule.lbfgs import Tape, minimise
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS
+from chainrule.snapshots import Keeper, Snapshot, data_facts, plan_facts, put_back, values_of
 
 SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
 MOST_EPOCHS = 4096  # in one call of the engine, whose records take memory
@@ -53,10 +54,13 @@ class Loop:
     last_epoch: int | None = None  # stop here, before the plan does
     record_every: int = 1
     cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
-    model: Callable[[], Any] | None = None  # what a checkpoint saves; by default the network
+    model: Callable[[], Any] | None = None  # what ModelCheckpoint saves; by default the network
+    checkpoint: Keeper | None = None  # keeps where it stands, and what it may go on from
     _done: int = field(init=False, default=0)  # epochs of this run
     _passing: bool = field(init=False, default=False)  # the last record is there until the next
     _sliced: float = field(init=False, default=0.0)  # when the slice of time under way began
+    _over: bool = field(init=False, default=False)  # the time is
+    _tape: Tape | None = field(init=False, default=None)  # what L-BFGS has seen, to be kept
 
     def run(
         self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
@@ -77,14 +81,13 @@ class Loop:
         first_theta = network.theta.copy()
         if self._best_by_loss():
             self.state.best_theta = first_theta.copy()
+        kept = self._kept()
         self.crew = Crew(self._training(), self.callbacks)
-        self.crew.begin()
+        self.crew.begin(None if kept is None else self._go_on(kept))
         finished = False
         try:
-            if isinstance(plan.optimizer, LBFGS):
-                self._full_batch()
-            else:
-                self._epochs()
+            if kept is None or not kept["finished"]:
+                self._learn()
             finished = True
         except KeyboardInterrupt:
             history.stop_reason = f"interrupted after {self._done} epochs"
@@ -102,6 +105,65 @@ class Loop:
                 self.best.restore(network, history)
             self.crew.end()
         return history
+
+    def _learn(self) -> None:
+        """Go on until there is a reason to stop."""
+        if isinstance(self.plan.optimizer, LBFGS):
+            self._full_batch()
+        else:
+            self._epochs()
+        self._checkpoint(finished=not self._over)
+
+    def _kept(self) -> Snapshot | None:
+        """Return the snapshot to go on from, if there is one."""
+        if self.checkpoint is None:
+            return None
+        facts = plan_facts(
+            self.plan, self.network, self.callbacks, engine=self.engine.name, metric=self.metric,
+            monitor=self.best.monitor, restore_best_weights=self.restore_best,
+            record_every=self.record_every,
+        )  # fmt: skip
+        if isinstance(self.plan.optimizer, LBFGS):
+            self._tape = Tape(self.network.theta.copy())
+        return self.checkpoint.begin(facts, data_facts(self.data, self.held_out))
+
+    def _go_on(self, kept: Snapshot) -> list[Snapshot | None]:
+        """Bring the training to where the snapshot was taken; return what callbacks remember."""
+        history, callbacks = self.history, kept["callbacks"]
+        self.network.theta[:] = kept["theta"]
+        put_back(kept["state"], self.state)
+        vars(self.best).update(kept["best"])
+        history.records[:], history.stop_reason = kept["records"], kept["stop_reason"]
+        self._done, self._passing, self.crew.begun = kept["done"], kept["passing"], kept["begun"]
+        if kept["tape"] is not None:
+            self._tape = Tape.of(kept["tape"])
+            self._tape.reached = kept["theta"]
+        return list(callbacks)
+
+    def _checkpoint(self, epoch: int | None = None, finished: bool = False) -> None:
+        """Keep where the training stands, at its end and when an `epoch` is complete for which
+        that is due."""
+        keeper = self.checkpoint
+        if keeper is None or (epoch is not None and epoch % keeper.every):
+            return
+        if self._tape is not None:
+            if not finished and epoch is None:  # within an iteration; the last one was kept
+                return
+            self._tape.iterations = self._done
+        snapshot = {
+            "theta": self.network.theta,
+            "state": values_of(self.state),
+            "best": self.best.state(),
+            "records": self.history.records,
+            "stop_reason": self.history.stop_reason,
+            "done": self._done,
+            "passing": self._passing,
+            "begun": self.crew.begun,
+            "callbacks": self.crew.states(),
+            "tape": None if self._tape is None or finished else self._tape.to_dict(),
+            "finished": finished,
+        }
+        keeper.keep(self._done, snapshot)
 
     def _training(self) -> Training:
         """Return what callbacks may know of the training, and change."""
@@ -158,13 +220,22 @@ class Loop:
             if stop:
                 history.stop_reason = history.stop_reason or "a callback stopped it"
                 return
+            if len(event.records) and self.state.epoch < last:
+                self._checkpoint(self.state.epoch)
         history.stop_reason = f"reached {last} epochs"
 
     def _full_batch(self) -> None:
         """Hand the cost to L-BFGS; one of its iterations counts as an epoch."""
         history = self.history
         reason = (
-            minimise(self.engine, self.network, self.plan, self._look, self._left)
+            minimise(
+                self.engine,
+                self.network,
+                self.plan,
+                self._look_at_iteration,
+                self._left,
+                self._tape,
+            )
             or self._out_of_time()
         )
         cost, _ = self.engine.cost_and_gradient()
@@ -173,12 +244,19 @@ class Loop:
             raise self._diverged(Fault(updates + 1, self.engine.locate()), self._done + 1)
         history.stop_reason = history.stop_reason or reason
 
+    def _look_at_iteration(self, record: Array) -> bool:
+        """Look at an iteration of L-BFGS; return True to stop."""
+        stop = self._look(record)
+        self._checkpoint(int(record[0, EPOCH]))
+        return stop
+
     def _left(self) -> float:
         """Return how many seconds are left of the time limit."""
         end = inf if self.time_limit is None else self.started + self.time_limit
         return end - monotonic()
 
     def _out_of_time(self) -> str:
+        self._over = True
         return f"time_limit={self.time_limit:g} seconds were over after {self._done} epochs"
 
     def _watched(self) -> bool:
@@ -190,7 +268,9 @@ class Loop:
         """Return for how many epochs the engine may go on before somebody must look."""
         if self._watched():
             return 1
-        looks = self.crew.next_look(), self.plan.schedule.next_look(self.state.plateau)
+        looks = [self.crew.next_look(), self.plan.schedule.next_look(self.state.plateau)]
+        if self.checkpoint is not None:
+            looks.append(self.checkpoint.every - self.state.epoch % self.checkpoint.every)
         return max(1, int(min(*looks, MOST_EPOCHS, last - self.state.epoch)))
 
     def _look(self, records: Array) -> bool:

@@ -164,10 +164,12 @@ class Quantiles(Loss):
         return resize(array(self.quantiles, a.dtype), a.shape[1])
 
     def value(self, a: Array, y: Array) -> Array:
-        return _pinball(self._of_columns(a), a, y)
+        q = self._of_columns(a)
+        return _pinball(q, a, y)
 
     def gradient(self, a: Array, y: Array) -> Array:
-        return _pinball_slope(self._of_columns(a), a, y)
+        q = self._of_columns(a)
+        return _pinball_slope(q, a, y)
 
     def switch(self, a: Array, y: Array) -> Array:
         return a - y

@@ -34,7 +34,7 @@ DEFAULTS = {
 }
 Outcome = TypeVar("Outcome")
 Cancelled = Callable[[], bool]  # tells whether to stop
-OWN = ("history", "callbacks")  # settings that belong to one network
+OWN = ("history", "callbacks", "checkpoint")  # settings that belong to one network
 
 
 def fit_many(
@@ -65,9 +65,9 @@ def fit_many(
         As in `train`. The records of many networks over many epochs take more memory than
         anything else.
     **settings
-        All else that `train` takes by name but `callbacks` and `history`, which belong to one
-        network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all together; a
-        network whose turn comes after it is left as it is.
+        All else that `train` takes by name but `callbacks`, `checkpoint` and `history`, which
+        belong to one network: `optimizer`, `epochs`, `patience`, … `time_limit` is that of all
+        together; a network whose turn comes after it is left as it is.
 
     Returns
     -------

@@ -38,7 +38,7 @@ BACK = 10.0  # from the rate of the lowest loss to the one that is suggested
 #: Settings of `train` that the test makes itself, or that act on no single update.
 OWN = (
     "schedule", "epochs", "validation", "metric", "patience", "min_delta", "stop_below",
-    "stop_rule", "callbacks", "history", "record_every",
+    "stop_rule", "callbacks", "checkpoint", "history", "record_every",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from chainrule.network import NO_PENALTY, Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, Schedule, get_schedule
+from chainrule.snapshots import Keeper
 
 
 def train(
@@ -56,6 +57,7 @@ def train(
     restore_best_weights: bool | None = None,
     time_limit: float | None = None,
     callbacks: Iterable[Callback] = (),
+    checkpoint: Keeper | None = None,
     engine: str = "auto",
     n_threads: int | None = None,
     history: History | None = None,
@@ -124,6 +126,8 @@ def train(
         Seconds after which to stop, in the middle of an epoch too, but never of an update.
     callbacks : iterable of Callback
         More hooks; see `chainrule.callbacks`.
+    checkpoint : Checkpoints, optional
+        Keep where the training stands in a folder, and go on from there: see `Checkpoints`.
     engine, n_threads : str, int
         "native" (compiled), "reference" (NumPy), or "auto", which is native where that can run
         this; most cores to use. The same seed gives the same bits; of the reference engine, on
@@ -172,7 +176,7 @@ def make_loop(
     plan = _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, settings["metric"], history)
     loop.record_every, loop.time_limit = settings["record_every"], settings["time_limit"]
-    loop.restore_best = settings["restore_best_weights"]
+    loop.restore_best, loop.checkpoint = settings["restore_best_weights"], settings["checkpoint"]
     if settings["patience"] is not None:
         stopping = EarlyStopping("auto", settings["min_delta"], settings["patience"], False)
         loop.callbacks.append(stopping)
@@ -335,6 +339,7 @@ SETTINGS: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
     (("patience",), lambda v: v is None or is_whole(v), "a whole number >= 0, or None"),
     (("stop_rule",), lambda v: v in ("mean", "every_row"), "'mean' or 'every_row'"),
     (("penalty",), lambda v: v is None or isinstance(v, Penalty), "a Penalty, or None"),
+    (("checkpoint",), lambda v: v is None or hasattr(v, "keep"), "Checkpoints(folder), or None"),
     (("metric",), lambda v: v is None or callable(v), "a function of (targets, outputs), or None"),
 )
 

@@ -3,6 +3,7 @@ from .base import OnEpoch as OnEpoch
 from .base import Training as Training
 from .base import check_callbacks as check_callbacks
 from .base import monitored as monitored
+from .base import remembers as remembers
 from .checkpoint import ModelCheckpoint as ModelCheckpoint
 from .crew import CallbackFailed as CallbackFailed
 from .crew import Crew as Crew

@@ -123,6 +123,17 @@ class Callback:
     def on_train_begin(self, network: Network, history: History) -> None:
         """Before the first update."""
 
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint is to keep of it, so that it goes on as if it had never ended:
+        numbers, text, None, lists, dicts and arrays. Nothing by default; see `Checkpoints`."""
+        return {}
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        """In place of `on_train_begin` where a training goes on from a checkpoint; by default it
+        begins, and then has as attributes what `state` had returned."""
+        self.on_train_begin(network, history)
+        vars(self).update(state)
+
     def on_epoch_begin(self, network: Network, history: History, epoch: int) -> None:
         """Before an epoch, counted from 1. With L-BFGS, which tells of an iteration when it is
         done, just before `on_epoch_end`."""
@@ -171,6 +182,11 @@ class Callback:
 def overrides(callback: Callback, hook: str, kind: type[Callback] = Callback) -> bool:
     """Tell whether what a callback does at a hook is something else than what `kind` says."""
     return getattr(getattr(callback, hook), "__func__", None) is not getattr(kind, hook)
+
+
+def remembers(callback: Callback) -> bool:
+    """Tell whether a checkpoint keeps something of it."""
+    return overrides(callback, "state")
 
 
 def look(callback: Callback, kind: type[Callback], epochs: float = inf) -> float:

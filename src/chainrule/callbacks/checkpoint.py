@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
+from typing import Any
 
 from chainrule.arrays import is_whole
 from chainrule.callbacks.base import (
@@ -88,6 +89,14 @@ class ModelCheckpoint(Callback):
 
     def on_train_begin(self, network: Network, history: History) -> None:
         self.best, self.latest = inf, None
+
+    def state(self) -> dict[str, Any]:
+        latest = None if self.latest is None else os.fspath(self.latest)
+        return {"best": self.best, "latest": latest}
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        self.best = state["best"]
+        self.latest = None if state["latest"] is None else Path(state["latest"])
 
     def next_look(self) -> float:
         """The epochs until the next that may be saved."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
-from chainrule.callbacks.base import Callback, Training, overrides
+from chainrule.callbacks.base import Callback, Training, overrides, remembers
 from chainrule.engine.contract import EPOCH, LOSS, Event
 from chainrule.history import Record
 
@@ -25,6 +26,7 @@ class Crew:
     def __init__(self, training: Training, callbacks: list[Callback]) -> None:
         """Have each check its settings; raise what it raises, before anything is done."""
         self.training, self.members = training, list(callbacks)
+        self.given = tuple(callbacks)
         self.left_out: list[Callback] = []  # after their first hook
         self.begun = 0  # the last epoch that was
         self.rate = 0.0  # of the batch under way
@@ -47,10 +49,14 @@ class Crew:
         self.sees_beginnings = anybody("on_epoch_begin")
         self.sees_epochs = self.sees_beginnings or anybody("on_epoch_end")
 
-    def begin(self) -> None:
-        """Tell of the training's begin. Who fails at that has nothing to close at its end."""
+    def begin(self, kept: Sequence[dict[str, Any] | None] | None = None) -> None:
+        """Tell of the training's begin, or that it goes on from what `states` returned. Who fails
+        at that has nothing to close at its end."""
         try:
-            self.each("on_train_begin")
+            if kept is None:
+                self.each("on_train_begin")
+            else:
+                self._resume(kept)
         except BaseException:
             self._release()
             raise
@@ -58,15 +64,44 @@ class Crew:
             vars(member).pop("training", None)
         self.left_out.clear()
 
+    def _resume(self, kept: Sequence[dict[str, Any] | None]) -> None:
+        """Give each callback what was kept of it; who had failed stays out."""
+        states = iter(kept)
+        for member in tuple(self.members):
+            if not remembers(member):
+                self._ask(member, "on_train_begin")
+            elif (state := next(states)) is None:
+                self.members.remove(member)
+                vars(member).pop("training", None)
+            else:
+                self._ask(member, "on_train_resume", state)
+        self._see_who_looks()
+
+    def states(self) -> list[dict[str, Any] | None]:
+        """Return what each callback that remembers wants to have kept; None of who has failed."""
+        states: list[dict[str, Any] | None] = []
+        for member in filter(remembers, self.given):
+            try:
+                states.append(member.state() if member in self.members else None)
+            except Exception as error:
+                self._leave_out(member, "state", error)
+                states.append(None)
+        return states
+
     def each(self, hook: str, *more: Any) -> bool:
         """Call a hook of every callback; tell whether one wants to stop."""
-        network, history, stop = self.training.network, self.training.history, False
+        stop = False
         for member in tuple(self.members):
-            try:
-                stop = bool(getattr(member, hook)(network, history, *more)) or stop
-            except Exception as error:
-                self._leave_out(member, hook, error)
+            stop = self._ask(member, hook, *more) or stop
         return stop
+
+    def _ask(self, member: Callback, hook: str, *more: Any) -> bool:
+        network, history = self.training.network, self.training.history
+        try:
+            return bool(getattr(member, hook)(network, history, *more))
+        except Exception as error:
+            self._leave_out(member, hook, error)
+            return False
 
     def next_look(self) -> float:
         """Return for how many epochs nobody needs to look."""

@@ -40,6 +40,21 @@ class Log(Callback):
         mode: Literal["a", "w"] = "a" if self.append else "w"
         self._file = path.open(mode, buffering=1, encoding="utf-8", newline="")
 
+    def state(self) -> dict[str, Any]:
+        """Return how long the file is: what comes later is written again."""
+        assert self._file is not None
+        return {"bytes": os.fstat(self._file.fileno()).st_size}
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        path = Path(self.filename)
+        if path.stat().st_size < state["bytes"]:
+            raise ValueError(
+                f"{path} has fewer bytes than when the checkpoint was made ({state['bytes']});"
+                " put it back, or leave the logger out"
+            )
+        os.truncate(path, state["bytes"])
+        self._file = path.open("a", buffering=1, encoding="utf-8", newline="")
+
     def next_look(self) -> float:
         """Never: it needs nothing but the records."""
         return look(self, Log)
@@ -110,6 +125,10 @@ class CSVLogger(Log):
     def on_train_begin(self, network: Network, history: History) -> None:
         self._new = not self._header()
         super().on_train_begin(network, history)
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        super().on_train_resume(network, history, state)
+        self._new = state["bytes"] == 0
 
     def write(self, file: TextIO, record: Record) -> None:
         rows, flat = csv.writer(file, delimiter=self.separator, lineterminator="\n"), _flat(record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
+from typing import Any
 
 from chainrule.arrays import refuse_outside
 from chainrule.callbacks.base import (
@@ -113,6 +114,9 @@ class ReduceLROnPlateau(Callback):
 
     def on_train_begin(self, network: Network, history: History) -> None:
         self.best, self.waited, self.cooling = inf, 0, 0
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited, "cooling": self.cooling}
 
     def next_look(self) -> float:
         """The epochs it will still cool down and wait."""

@@ -65,6 +65,27 @@ class HistogramRecorder(Callback):
         self.records = []
         self._look(network, 0)
 
+    def state(self) -> dict[str, Any]:
+        """Return the records with the counts and edges of all epochs (epochs, layers, …) stacked,
+        as thousands of small arrays would take a file long."""
+        kept: dict[str, Any] = {"epoch": [record["epoch"] for record in self.records]}
+        for name in ("weights", "activations"):
+            for part, what in enumerate(("counts", "edges")):
+                kept[f"{name} {what}"] = np.array(
+                    [[layer[part] for layer in record[name]] for record in self.records]
+                )
+        return kept
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        self.records = [
+            {"epoch": epoch}
+            | {
+                name: list(zip(state[f"{name} counts"][i], state[f"{name} edges"][i], strict=True))
+                for name in ("weights", "activations")
+            }
+            for i, epoch in enumerate(state["epoch"])
+        ]
+
     def on_epoch_end(self, network: Network, history: History) -> None:
         epoch = history.records[-1]["epoch"]
         if epoch % self.every == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,9 @@ class BestWeights(Callback):
         if value < self.best:
             self.best, self.epoch = value, history.records[-1]["epoch"]
             self.theta = network.theta.copy()
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "epoch": self.epoch, "theta": self.theta}
 
     def restore(self, network: Network, history: History) -> None:
         """Give the network the best weights, if an epoch was completed, and note the epoch."""
@@ -92,6 +96,14 @@ class EarlyStopping(Callback):
     def on_train_begin(self, network: Network, history: History) -> None:
         self.best, self.waited = np.inf, 0
         self.kept = BestWeights(self.monitor, mode=self.mode)
+
+    def state(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited, "kept": self.kept.state()}
+
+    def on_train_resume(self, network: Network, history: History, state: dict[str, Any]) -> None:
+        self.on_train_begin(network, history)
+        self.best, self.waited = state["best"], state["waited"]
+        vars(self.kept).update(state["kept"])
 
     def next_look(self) -> float:
         """No less than the epochs it will still wait, unless it is to keep the weights of one."""

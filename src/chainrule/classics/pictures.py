@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.history import History, Record
-from chainrule.plots import look
+from chainrule.network import Network
+from chainrule.plots import look, plot_surface
 
 #: Outputs of networks that answer alike (rows, outputs), and how many of them there are.
 Kind = tuple[Array, int]
@@ -102,3 +103,68 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
     figure.suptitle("answers to each row; the redder, the further from what is wanted",
                     fontsize=10, color=look.ink_of(axes[0]))  # fmt: skip
     return axes[0]
+
+
+def draw_learned(true: Callable[[Array], Array], name: str, learned: Mapping[str, Network]) -> Any:
+    """Draw a function and what several networks made of it in a row, at the same heights.
+
+    >>> from chainrule.network import Network
+    >>> nets = {"a plane": Network([2, 1], ["identity"], seed=0)}
+    >>> draw_learned(lambda X: X[:, 0], "x", nets).get_title(loc="left")
+    'x'
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    line = np.linspace(-1, 1, 41)
+    heights = true(np.column_stack([each.ravel() for each in np.meshgrid(line, line)]))
+    limits = (float(heights.min()), float(heights.max()))
+    figure = Canvas(figsize=(3.7 * (1 + len(learned)), 4.0), layout="constrained")
+    axes = figure.subplots(1, 1 + len(learned), subplot_kw={"projection": "3d"})
+    shown: dict[str, Any] = {name: true, **learned}
+    for ax, (title, function) in zip(axes, shown.items(), strict=True):
+        plot_surface(function, ax, title=title, limits=limits, resolution=25)
+    return axes[0]
+
+
+def draw_curves(histories: Mapping[str, History], title: str) -> Any:
+    """Draw the loss of several trainings against epochs, each name at the end of its curve.
+
+    >>> curve = History([{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}])
+    >>> draw_curves({"Adam": curve}, "a line").get_title(loc="left")
+    'a line'
+    """
+    ax = look.prepare(None)
+    curves = [
+        np.array([history["epoch"], history["loss"]], float) for history in histories.values()
+    ]
+    floor = look.set_log_scale(ax, np.concatenate([curve[1] for curve in curves]))
+    ends = [
+        look.draw_curve(ax, (epochs, losses), name, color, floor)
+        for (epochs, losses), name, color in zip(curves, histories, look.PALETTE, strict=False)
+    ]
+    look.set_epoch_axis(ax, [epoch for curve in curves for epoch in curve[0]])
+    look.label_ends(ax, ends)
+    ax.set_ylabel("loss (log scale)")
+    look.write_title(ax, title)
+    return ax
+
+
+def draw_ladder(scores: Mapping[str, Sequence[float]], rungs: Sequence[str]) -> Any:
+    """Draw scores by the hidden layers that reached them, a line for each dataset.
+
+    >>> draw_ladder({"digits": [0.95, 0.97]}, ["none", "32"]).get_xlabel()
+    'hidden layers'
+    """
+    ax = look.prepare(None)
+    at = np.arange(len(rungs), dtype=float)
+    ends = [
+        look.draw_curve(ax, (at, np.array(values, float)), name, color)
+        for (name, values), color in zip(scores.items(), look.PALETTE, strict=False)
+    ]
+    ax.set_xticks(at, rungs)
+    ax.set_ylim(0, 1.05)
+    ax.set_xlabel("hidden layers")
+    ax.set_ylabel("score on rows held out")
+    look.label_ends(ax, ends)
+    look.write_title(ax, "the same class with another list of widths")
+    return ax

@@ -2,7 +2,7 @@
 
 Thin: each command reads its words, calls `tabular`, and prints. An error is one line on standard
 error that says what was given, what was expected and what to do; exit code 1 for a run that
-failed, 2 for wrong usage, 130 for Ctrl-C.
+failed, 2 for wrong usage, 130 for Ctrl-C, 143 for SIGTERM, which ends a command as that does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 from chainrule import __version__
-from chainrule.cli import options
+from chainrule.cli import keeping, options
 from chainrule.cli.classic import classics
 from chainrule.cli.explaining import explain
 from chainrule.cli.exporting import export
@@ -60,15 +60,19 @@ def train(
     engine: options.Engine = DEFAULT.engine,
     threads: options.Threads = None,
     report: options.Report = None,
+    checkpoint: options.Checkpoint = None,
+    every: options.Every = None,
+    resume: options.Resume = False,
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
     """Fit a network to a table; write model and report."""
+    kept = keeping.checkpoints(checkpoint, every, resume, force)
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
         batch_size, seed, validation, engine, threads,
     )  # fmt: skip
-    _train(table, target, output, report, settings, as_json, force)
+    _train(table, target, output, report, settings, kept, as_json, force)
 
 
 def _train(
@@ -77,6 +81,7 @@ def _train(
     output: Path | None,
     report: Path | None,
     settings: Any,
+    kept: Any,
     as_json: bool,
     force: bool,
 ) -> None:
@@ -95,7 +100,7 @@ def _train(
     say = _teller(as_json)
     say(f"{_named(table)}: {frame.height} rows, {frame.width} columns")
     progress = [] if as_json else [ProgressBar()]
-    model = tabular.train_table(frame, target, settings, progress)
+    model = tabular.train_table(frame, target, settings, progress, kept)
     for note in model.notes:
         say(note)
     facts = summary(model)
@@ -112,7 +117,8 @@ def _train(
     if as_json:
         print(to_json(facts | {"model": str(output), "report": str(report)}))
     if model.interrupted:
-        _fail(f"interrupted; the best weights so far are in {output}", 130)
+        more = f"; go on with --checkpoint {kept.folder} --resume --force" if kept else ""
+        _fail(f"interrupted; the best weights so far are in {output}{more}", keeping.ended())
 
 
 @app.command()
@@ -304,13 +310,14 @@ def main() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # commands say what a user should know
-            code = app(arguments, standalone_mode=False) or 0
+            with keeping.end_at_termination():
+                code = app(arguments, standalone_mode=False) or 0
             sys.stdout.flush()  # here, where a closed pipe is caught
         if code == 130:  # typer's answer to Ctrl-C
-            _fail("interrupted", 130, debug)
+            _fail("interrupted", keeping.ended(), debug)
         sys.exit(code)
     except (KeyboardInterrupt, typer.Abort):
-        _fail("interrupted", 130, debug)
+        _fail("interrupted", keeping.ended(), debug)
     except (BrokenPipeError, SystemExit) as error:  # typer makes this of that
         if not any(isinstance(each, BrokenPipeError) for each in (error, error.__context__)):
             raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.box import SIMPLE
@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.syntax import Syntax
 from rich.table import Table
 
-from chainrule.classics import CLASSICS, Result, run_classic
+from chainrule.classics import CLASSICS, Result, run_classic, settings_of
 from chainrule.cli import options
 from chainrule.facts import to_json
 
@@ -28,11 +28,24 @@ Name = Annotated[
     ),
 ]
 Out = Annotated[Path, typer.Option(metavar="DIR", help="Pictures go to DIR/NAME.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Where MNIST's files are; without it they are looked for, or fetched."
+    ),
+]
+Quick = Annotated[
+    bool,
+    typer.Option("--quick", help="A short form, of fewer seeds and epochs, where there is one."),
+]
 
 
 def classics(
     name: Name = None,
     out: Out = Path("chainrule-classics"),
+    data: Data = None,
+    hidden: options.Hidden = None,
+    quick: Quick = False,
     engine: options.Engine = "auto",
     as_json: options.Json = False,
     force: options.Force = False,
@@ -41,9 +54,10 @@ def classics(
     if name is None:
         _tell_list(as_json)
         return
+    settings = _settings(name, data=data, hidden=hidden, quick=quick or None)
     folder = out / name
     options.check_folder(folder, "--out", force)
-    result = run_classic(name, engine=engine)
+    result = run_classic(name, engine=engine, **settings)
     pictures = result.draw(folder, force=force)
     if as_json:
         print(to_json(result.facts(pictures)))
@@ -51,6 +65,18 @@ def classics(
     _tell(result)
     drawn = ", ".join(path.name for path in pictures)
     print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
+
+
+def _settings(name: str, **given: Any) -> dict[str, Any]:
+    """Return the options that were given; refuse those that the system has not."""
+    known = settings_of(name)
+    settings: dict[str, Any] = {"progress": True} if "progress" in known else {}
+    for option, value in given.items():
+        if value is not None:
+            if option not in known:
+                raise typer.BadParameter(f"--{option}: {name} has no such option; leave it out")
+            settings[option] = value
+    return settings
 
 
 def _tell_list(as_json: bool) -> None:

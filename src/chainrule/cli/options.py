@@ -173,6 +173,16 @@ BatchSize = Annotated[
     int | None,
     _count("--batch-size", "Rows per update; by default a hundredth of them, 32 to 256."),
 ]
+Checkpoint = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR", help="Folder in which the training is kept, to go on after a crash."
+    ),
+]
+Every = Annotated[int | None, _count("--every", "Epochs between two checkpoints; by default 10.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from --checkpoint DIR; begin where it is empty.")
+]
 Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
 Seed = Annotated[

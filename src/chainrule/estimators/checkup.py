@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from chainrule.diagnosis import Diagnosis, diagnose
-from chainrule.estimators.inputs import has_encoder
+from chainrule.estimators.inputs import input_names
 from chainrule.estimators.monitoring import check_eval_set
 from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.parameters import check_parameters
@@ -71,7 +71,7 @@ def check_up(
         network, *seen[:2], loss=loss, history=_history(estimator), held_out=held_out,
         optimizer=plan.optimizer, weights=seen[2], batch_size=plan.batch_size,
         clip_norm=plan.clip_norm, dropout=plan.dropout,
-        feature_names=feature_names or _feature_names(estimator),
+        feature_names=feature_names or input_names(estimator),
         class_names=_class_names(estimator, network.sizes[-1]),
         speaks=speaks or ("own_solver" if own else "estimator"),
     )  # fmt: skip
@@ -83,13 +83,6 @@ def _history(estimator: Any) -> History:
     history.stop_reason = getattr(estimator, "stop_reason_", "")
     history.best_epoch = getattr(estimator, "best_epoch_", None)
     return history
-
-
-def _feature_names(estimator: Any) -> list[str] | None:
-    if has_encoder(estimator):
-        return [str(name) for name in estimator.encoder_.get_feature_names_out()]
-    names = getattr(estimator, "feature_names_in_", None)
-    return None if names is None else [str(name) for name in names]
 
 
 def _class_names(estimator: Any, outputs: int) -> list[str] | None:

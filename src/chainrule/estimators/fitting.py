@@ -48,6 +48,7 @@ from chainrule.many import side_by_side
 from chainrule.network import Network
 from chainrule.rows import distinct
 from chainrule.schedules import PlateauMemory
+from chainrule.snapshots import Keeper
 
 #: What partial_fit leaves for its next call.
 UNDER_WAY = ("_states", "_seeds", "_stopping")
@@ -76,13 +77,17 @@ class MLP(CallbackSupport, Reading):
     @with_callbacks
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, eval_set: Any = None,
-        time_limit: float | None = None,
+        time_limit: float | None = None, checkpoint: Keeper | None = None,
     ) -> Self:  # fmt: skip
         """Fit the network to X (n, features) and y (n,) or (n, outputs); return self.
 
         `eval_set`, (X, y) or (X, y, sample_weight), is measured after every epoch, and is what
         early stopping looks at, in place of rows held out. After `time_limit` seconds the training
         ends, wherever it is.
+
+        `checkpoint`, a `Checkpoints(folder)`, keeps where it stands, and may go on from there; each
+        of several members has a folder of its own. `random_state` must then be a number, so that
+        the rows and the network are the same again.
 
         Raises ValueError for data or parameters that do not fit, and `Diverged`, which is one,
         at the first number that is not finite. On Ctrl-C the best weights so far are kept.
@@ -105,6 +110,7 @@ class MLP(CallbackSupport, Reading):
         for loop in loops:
             self._stop_early(loop)
             loop.time_limit, loop.started = time_limit, loops[0].started
+        _keep_in(checkpoint, loops)
         curve = getattr(self, "loss_curve_", []) if goes_on else []
         loops[0].model = lambda: _as_if_done(self, loops[0], curve, goes_on)
         loops[0].callbacks.extend(protocol_callbacks(self, X, y, sample_weight))
@@ -284,6 +290,14 @@ class MLP(CallbackSupport, Reading):
         self.best_epoch_ = history.best_epoch
         self.stop_reason_ = history.stop_reason
         self.engine_, self.engine_reason_ = history.engine, history.engine_reason
+
+
+def _keep_in(checkpoint: Keeper | None, loops: list[Loop]) -> None:
+    """Have each training be kept, in a place of its own where there are several."""
+    for member, loop in enumerate(loops, 1):
+        loop.checkpoint = checkpoint
+        if checkpoint is not None and len(loops) > 1:
+            loop.checkpoint = checkpoint.within(f"member-{member}")
 
 
 def _run_one(loop: Loop, engine: str, state: State | None, cancelled: Callable[[], bool]) -> None:

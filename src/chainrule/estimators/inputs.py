@@ -25,6 +25,14 @@ def has_encoder(estimator: Any) -> bool:
     return "encoder_" in vars(estimator)
 
 
+def input_names(estimator: Any) -> list[str] | None:
+    """Return what the columns that the network is fed are called, where they have names."""
+    if has_encoder(estimator):
+        return [str(name) for name in estimator.encoder_.get_feature_names_out()]
+    names = getattr(estimator, "feature_names_in_", None)
+    return None if names is None else [str(name) for name in names]
+
+
 def encodes(p: dict[str, Any]) -> bool:
     """Tell whether the parameters ask for an encoder."""
     return (
@@ -62,12 +70,11 @@ def encode(estimator: Any, X: Any, learn: bool, weights: Any = None) -> Any:
 def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
     from chainrule.preprocessing import TableEncoder
 
-    dtype = "float32" if getattr(table, "dtype", None) == np.float32 else "float64"
     encoder = TableEncoder(
         numbers=estimator.scale_X,
         missing="impute" if estimator.missing == "error" else estimator.missing,
         drop_ids=False,
-        dtype=dtype,
+        dtype=_precision(table),
     ).fit(table, sample_weight=weights)
     if estimator.categorical_features is None:
         for record, label in zip(encoder.columns_, _labels(encoder), strict=True):
@@ -77,6 +84,16 @@ def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
                     " categorical_features='from_dtype', or leave the column out"
                 )
     return encoder
+
+
+def _precision(table: Any) -> str:
+    """Return "float32" if all of the table is in it, as scikit-learn's check of arrays decides."""
+    if not hasattr(table, "columns"):
+        return "float32" if table.dtype == np.float32 else "float64"
+    import narwhals.stable.v1 as nw
+
+    kinds = nw.from_native(table, eager_only=True).schema.dtypes()
+    return "float32" if all(kind == nw.Float32 for kind in kinds) else "float64"
 
 
 def _refuse_gaps(encoder: TableEncoder, table: Any) -> None:

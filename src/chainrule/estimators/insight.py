@@ -12,7 +12,9 @@ from chainrule.arrays import Array
 from chainrule.attribution import Attributions, integrated_gradients
 from chainrule.diagnosis import Diagnosis
 from chainrule.estimators.checkup import check_up, sweep_rates
+from chainrule.estimators.explained import taken_apart
 from chainrule.estimators.outputs import Outputs, fitted_layers, fitted_network, member_count
+from chainrule.explanation import Explanation, explain
 from chainrule.hidden import hidden_activations
 from chainrule.network import Network
 from chainrule.range_test import LearningRateTest
@@ -127,6 +129,22 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         """
         return check_up(self, X, y, sample_weight, eval_set)
 
+    def explain(self, X: Any, y: Any, **how: Any) -> Explanation:
+        """Tell rows' way through the network and back, step by step: z, a, loss, δ, dW, db, update.
+
+        Print the result; in a notebook it shows itself as a page. `how` is `weight`, `units` and
+        whatever else `chainrule.explain` takes, which this is; loss, penalty and optimizer are the
+        estimator's own.
+
+        >>> from chainrule import MLPRegressor
+        >>> X, y = [[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [1.0, 2.0, 3.0]
+        >>> model = MLPRegressor(hidden_layer_sizes=2, solver="lbfgs", random_state=0).fit(X, y)
+        >>> told = model.explain(X[:1], y[:1], weight=(0, 1, 0))
+        >>> told.weight.check.passed
+        True
+        """
+        return explain(self, X, y, **how)
+
     def predict_spread(self, X: Any) -> Array:
         """Return the standard deviation of the members' predictions (n,) or (n, outputs).
 
@@ -161,6 +179,9 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         True
         """
         return sweep_rates(self, X, y, sample_weight, (low, high), steps)
+
+    def _taken_apart(self, X: Any, y: Any) -> tuple[Any, ...]:
+        return taken_apart(self, X, y)
 
     def _explained(self, outputs: Array) -> Any:
         """Return which column is explained where nobody says it: each row's most probable."""

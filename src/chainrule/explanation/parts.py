@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class Line:
         return self.numbers == Number(float(self.value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Step:
     """One step of the way: a formula, lines that tell it for units, and all of its numbers."""
 
@@ -151,7 +152,7 @@ class WeightStory:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Explanation:
     """Rows on their way through a network and back: print it, `to_html()`, or `to_dict()`."""
 
@@ -171,7 +172,7 @@ class Explanation:
     steps: tuple[Step, ...]
     weight: WeightStory | None = None
     notes: tuple[str, ...] = ()
-    digits: int = field(default=4, compare=False)
+    digits: int = 4
 
     def __iter__(self) -> Iterator[Step]:
         return iter(self.steps)
@@ -223,6 +224,14 @@ class Explanation:
 
     def __str__(self) -> str:
         return self.to_text()
+
+    def _repr_html_(self) -> str:
+        """Return the page in a frame of its own, which is how a notebook shows it."""
+        return (
+            f'<iframe srcdoc="{escape(self.to_html())}" title="Explanation" sandbox'
+            ' style="width: 100%; height: 42rem; border: 1px solid #8884; border-radius: 8px">'
+            "</iframe>"
+        )
 
 
 def plain(values: Array) -> Any:

@@ -196,11 +196,19 @@ class Reader:
     names: Mapping[str, Any] = field(default_factory=dict)  # of the module that the formula is in
 
     def assigned(self, node: ast.stmt) -> list[tuple[str, Expr]]:
-        """Return what a statement assigns; taking slots apart is nothing to tell."""
-        if not isinstance(node, ast.Assign):
-            raise Unreadable(ast.unparse(node))
-        if isinstance(node.targets[0], ast.Tuple) and isinstance(node.value, ast.Name):
-            return []
+        """Return what a statement assigns; taking slots apart is nothing to tell.
+
+        Nor is a setting that differs from unit to unit, such as the q of each quantile.
+        """
+        match node:
+            case ast.Assign(targets=[ast.Tuple()], value=ast.Name()):
+                return []
+            case ast.Assign(value=ast.Call(func=ast.Attribute(value=ast.Name(id="self")))):
+                return []
+            case ast.Assign():
+                pass
+            case _:
+                raise Unreadable(ast.unparse(node))
         return [(ast.unparse(node.targets[0]), self.of(node.value))]
 
     def of(self, node: ast.expr) -> Expr:

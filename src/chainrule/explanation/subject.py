@@ -79,7 +79,7 @@ def subject(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
         return _of_network(model, X, y, given)
     if hasattr(model, "steps") and hasattr(model, "named_steps"):  # scikit-learn's Pipeline
         return _of_pipeline(model, X, y, given)
-    if hasattr(model, "coefs_") and hasattr(model, "_loss_and_output"):
+    if hasattr(model, "coefs_") and hasattr(model, "_taken_apart"):
         return _of_estimator(model, X, y, given)
     kind = type(model).__name__
     raise ValueError(
@@ -102,46 +102,12 @@ def _of_network(net: Network, X: Any, y: Any, given: Mapping[str, Any]) -> Subje
 
 
 def _of_estimator(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
-    from chainrule.estimators.outputs import fitted_network, member_count
-    from chainrule.estimators.plan import make_plan
-
-    features = model._features(X)
-    features = features.toarray() if hasattr(features, "toarray") else features
-    Y = model._targets(np.asarray(y))
-    loss, _ = model._loss_and_output()
-    network = fitted_network(model)
-    parameters = model.get_params(deep=False) | {"batch_size": "auto"}
-    plan = make_plan(parameters, loss, len(features), len(network.layers), 0)
-    own = {
-        "loss": loss, "penalty": plan.penalty, "optimizer": plan.optimizer,
-        "clip_norm": plan.clip_norm, "weights": None,
-        "features": getattr(model, "feature_names_in_", None),
-    }  # fmt: skip
-    own |= {key: value for key, value in given.items() if value is not None}
-    if own["features"] is None or len(own["features"]) != features.shape[1]:
-        own["features"] = ()
-    classes = getattr(model, "classes_", None)
-    if "outputs" not in own and classes is not None and len(classes) == network.sizes[-1]:
-        own["outputs"] = [str(label) for label in classes]
-    told = _of_network(network, features, Y, own)
-    told.notes += _notes(model, plan, member_count(model))
+    network, features, Y, own, notes = model._taken_apart(X, y)
+    told = _of_network(
+        network, features, Y, own | {k: v for k, v in given.items() if v is not None}
+    )
+    told.notes += notes
     return told
-
-
-def _notes(model: Any, plan: Any, members: int) -> list[str]:
-    notes = []
-    if members > 1:
-        notes.append(f"this is the first of {members} members, whose outputs are averaged")
-    if any(plan.dropout):
-        notes.append("nothing drops out here; in training it does")
-    besides = {"weight_decay": 0.0, "ema_decay": None}
-    acts = [f"{name}={p}" for name, idle in besides.items() if (p := getattr(plan, name)) != idle]
-    if acts:
-        notes.append(f"{' and '.join(acts)} act on the update in training; here they are left out")
-    scale = getattr(model, "y_scale_", None)
-    if scale is not None and (np.any(scale != 1) or np.any(model.y_mean_ != 0)):
-        notes.append("targets are scaled as in training: (y − mean) / spread")
-    return notes
 
 
 def _of_pipeline(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:

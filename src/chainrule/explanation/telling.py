@@ -62,7 +62,7 @@ class Numbers:
         key, at = (symbol.letter, symbol.layer), tuple(map(int, symbol.sub))
         if key in self.shared:
             value = np.asarray(self.shared[key])
-            return float(value[at]) if value.ndim else float(value)
+            return float(value[at[len(at) - value.ndim :]])  # of all rows, where it has none
         if key not in self.by_row:
             return None
         rows = self.by_row[key]

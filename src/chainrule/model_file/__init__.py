@@ -32,18 +32,14 @@ RandomState is, and goes on where it was. The same model gives the same bytes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from chainrule import __version__
 from chainrule.files import refuse_overwrite, write_whole
-from chainrule.model_file.header import DTYPES, FORMAT, NO_SUM, Header, check_sum, read_start
+from chainrule.model_file.container import explained, opened, seal, unseal
+from chainrule.model_file.header import DTYPES, FORMAT, Header, check_sum, read_start
 from chainrule.model_file.state import KINDS, describe, rebuild
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
 from chainrule.model_file.versions import is_newer, upgrade
@@ -53,7 +49,6 @@ __all__ = ["FORMAT", "SUFFIX", "ModelFileError", "load_model", "read_header", "s
 
 SUFFIX = ".chainrule"
 BLOCK = 2**20  # bytes read at a time
-LONGEST_MESSAGE = 500
 
 #: What `read_header` says of a training -> the fitted attribute that holds it.
 HISTORY = {
@@ -106,7 +101,7 @@ def save_model(
     if about is not None and type(about) is not dict:
         raise ModelFileError(f"about={about!r} is a {type(about).__name__}; expected a dict")
     refuse_overwrite(Path(path), force)
-    with _explained(f"{os.fspath(path)} is not written"):
+    with explained(f"{os.fspath(path)} is not written"):
         content = _to_bytes(model, about)
         again = _to_bytes(*_from_bytes(content))
         if again != content:
@@ -129,7 +124,7 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     ModelFileError
         When there is no such file, or it is not a whole and sound model; a ValueError.
     """
-    with _opened(path) as (file, size):
+    with opened(path) as (file, size):
         header = read_start(file, size)
         data = file.read()
         check_sum(header, [data])
@@ -171,7 +166,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
     >>> header["kind"], header["sizes"], header["activations"], header["classes"]
     ('MLPClassifier', [2, 4, 1], ['tanh', 'sigmoid'], ['n', 'y'])
     """
-    with _opened(path) as (file, size):
+    with opened(path) as (file, size):
         header = read_start(file, size)
         check_sum(header, iter(lambda: file.read(BLOCK), b""))
         return _summary(header, size)
@@ -181,68 +176,20 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _to_bytes(model: Any, about: dict[str, Any] | None) -> bytes:
-    from safetensors.numpy import save
-
     packer = Packer()
     packed = packer.pack(about, "about")
     if packer.tensors:
         raise ModelFileError("about holds arrays; give lists instead")
-    first = {"format": FORMAT, "sha256": NO_SUM, "chainrule": __version__, "about": packed}
-    text = json.dumps(
-        first | describe(model, packer), separators=(",", ":"), allow_nan=False, ensure_ascii=True
-    )
-    # One entry only: safetensors writes several in an order that changes from run to run.
-    content: bytes = save(packer.tensors, {"chainrule": text})
-    return content.replace(NO_SUM.encode(), hashlib.sha256(content).hexdigest().encode(), 1)
+    return seal({"about": packed} | describe(model, packer), packer)
 
 
 # Reading -------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, int]]:
-    """Open a file, give its size, and make whatever goes wrong a ModelFileError with its path."""
-    where = Path(path)
-    with _explained(str(where)):
-        if where.is_dir():
-            raise ModelFileError("it is a folder; expected a model file")
-        if not where.is_file():
-            raise ModelFileError("it is not there; check the name, or save a model first")
-        with open(where, "rb") as file:
-            yield file, os.fstat(file.fileno()).st_size
-
-
-@contextmanager
-def _explained(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong, but for want of memory, into a ModelFileError of one line."""
-    try:
-        yield
-    except MemoryError:
-        raise
-    except ModelFileError as error:
-        raise ModelFileError(f"{what}: {_one_line(error)}") from None
-    except OSError as error:
-        raise ModelFileError(f"{what}: it cannot be read: {error.strerror or error}") from None
-    except RecursionError:
-        raise ModelFileError(f"{what}: it nests too deep; flatten it") from None
-    except Exception as error:  # a forged description can go wrong in any way
-        raise ModelFileError(f"{what}: it describes no model: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    """Return an error's message without line ends, which what a file holds may bring in."""
-    words = " ".join(str(error).split())
-    return words if len(words) <= LONGEST_MESSAGE else words[:LONGEST_MESSAGE] + " …"
-
-
 def _decode(header: Header, content: bytes) -> tuple[Any, dict[str, Any] | None]:
     """Return the model and `about`; `content` is the whole file."""
-    from safetensors.numpy import load
-
-    unpacker = Unpacker(load(content))
-    rest, version = dict(header.description), str(header.description["chainrule"])
-    for key in ("format", "sha256", "chainrule"):
-        rest.pop(key)
+    version = str(header.description["chainrule"])
+    rest, unpacker = unseal(header, content)
     about = unpacker.unpack(rest.pop("about"))
     if about is not None and type(about) is not dict:
         raise ModelFileError(f"its about is a {type(about).__name__}; expected an object")

@@ -250,6 +250,8 @@ def _prepare_3d(axes: Sequence[Axes] | None, count: int) -> list[Any]:
         figure = Figure(figsize=(4.6 * count + 0.4, 4.6), layout="constrained")
         kw = {"projection": "3d"}
         axes = list(np.ravel(np.array(figure.subplots(1, count, subplot_kw=kw), dtype=object)))
+    from matplotlib.ticker import MaxNLocator
+
     drawn: list[Any] = list(axes)
     if len(drawn) != count or any(getattr(ax, "name", "") != "3d" for ax in drawn):
         raise ValueError(f"ax must be {count} Axes with projection='3d', as many surfaces as drawn")
@@ -259,6 +261,7 @@ def _prepare_3d(axes: Sequence[Axes] | None, count: int) -> list[Any]:
         for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
             axis.pane.set(facecolor="none", edgecolor=ink, alpha=0.15)
             axis.label.set(fontsize=9, color=ink)
+            axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
         ax.set(xlabel="x", ylabel="y")
     return drawn
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from chainrule.callbacks import Callback
+from chainrule.checkpoints import CheckpointFailed, Checkpoints
 from chainrule.diagnosis import Diagnosis
 from chainrule.estimators import MLPClassifier, MLPRegressor
 from chainrule.estimators.checkup import check_up
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 DEFAULT = Settings()
 DROPOUTS = (0.4, 0.0)  # tried when none is given, the cautious first
+MOST_FAILURES = 3  # of checkpoints that are told
 MARGIN = 1.05  # the cautious network is kept unless its validation loss is 5 % worse
 
 
@@ -104,8 +106,11 @@ def train_table(
     target: str,
     settings: Settings = DEFAULT,
     callbacks: Sequence[Callback] = (),
+    checkpoint: Checkpoints | None = None,
 ) -> TableModel:
     """Fit a model of column `target` on the other columns of `frame`.
+
+    With `checkpoint` each training is kept in a folder of its own, and may go on from there.
 
     Raises ValueError, in one sentence, for a target or rows from which nothing can be learnt.
 
@@ -130,9 +135,12 @@ def train_table(
     features, fitted = encoder.transform(X[train]), []
     for dropout in _dropouts(settings):
         network = _estimator(task, settings, dropout, len(train), callbacks)
-        with warnings.catch_warnings():
+        keeper = None if checkpoint is None else checkpoint.within(f"dropout-{dropout:g}")
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")  # what they say is in stop_reason_, told to the user
-            network.fit(features, y[train], eval_set=held_out)
+            warnings.simplefilter("always", CheckpointFailed)
+            network.fit(features, y[train], eval_set=held_out, checkpoint=keeper)
+        notes += dict.fromkeys(str(each.message) for each in caught[:MOST_FAILURES])
         fitted.append(network.set_params(callbacks=None))
         if network.stop_reason_.startswith("interrupted"):
             break

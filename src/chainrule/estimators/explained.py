@@ -1,0 +1,50 @@
+"""Explained: a fitted estimator taken apart into what an explanation tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.estimators.inputs import input_names
+from chainrule.estimators.outputs import fitted_network, member_count
+from chainrule.estimators.plan import make_plan
+from chainrule.network import Network
+
+
+def taken_apart(
+    model: Any, X: Any, y: Any
+) -> tuple[Network, Array, Array, dict[str, Any], list[str]]:
+    """Return the network, what it is fed, its targets, how it was trained, and notes on that."""
+    features = model._features(X)
+    features = features.toarray() if hasattr(features, "toarray") else features
+    Y = model._targets(np.asarray(y))
+    loss, _ = model._loss_and_output()
+    network = fitted_network(model)
+    parameters = model.get_params(deep=False) | {"batch_size": "auto"}
+    plan = make_plan(parameters, loss, len(features), len(network.layers), 0)
+    how = {
+        "loss": loss, "penalty": plan.penalty, "optimizer": plan.optimizer,
+        "clip_norm": plan.clip_norm, "features": input_names(model),
+    }  # fmt: skip
+    classes = getattr(model, "classes_", None)
+    if classes is not None and len(classes) == network.sizes[-1]:
+        how["outputs"] = [str(label) for label in classes]
+    return network, features, Y, how, _notes(model, plan)
+
+
+def _notes(model: Any, plan: Any) -> list[str]:
+    notes = []
+    if (members := member_count(model)) > 1:
+        notes.append(f"this is the first of {members} members, whose outputs are averaged")
+    if any(plan.dropout):
+        notes.append("nothing drops out here; in training it does")
+    besides = {"weight_decay": 0.0, "ema_decay": None}
+    acts = [f"{name}={p}" for name, idle in besides.items() if (p := getattr(plan, name)) != idle]
+    if acts:
+        notes.append(f"{' and '.join(acts)} act on the update in training; here they are left out")
+    scale = getattr(model, "y_scale_", None)
+    if scale is not None and (np.any(scale != 1) or np.any(model.y_mean_ != 0)):
+        notes.append("targets are scaled as in training: (y − mean) / spread")
+    return notes
