@@ -79,7 +79,7 @@ def _strict(value: Any) -> str:
 
 
 def _activation(activation: Activation) -> dict[str, Any]:
-    settings = asdict(activation) if is_dataclass(activation) else {}
+    settings: dict[str, Any] = asdict(activation) if is_dataclass(activation) else {}
     return {"name": word(activation)} | settings
 
 

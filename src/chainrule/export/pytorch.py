@@ -188,7 +188,9 @@ def _own_class() -> Any:
     """Return the class of such modules, which is made only where PyTorch is there."""
     torch = _torch("to_torch")
 
-    class Formula(torch.nn.Module):
+    Module: Any = torch.nn.Module
+
+    class Formula(Module):
         def __init__(self, activation: Activation) -> None:
             super().__init__()
             self.activation = activation

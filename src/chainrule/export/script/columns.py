@@ -52,7 +52,8 @@ class Columns:
 
     def encode(self) -> str:
         """Return the function from a row's columns to features; see `preprocessing.features`."""
-        lines, features = [], []
+        lines: list[str] = []
+        features: list[str] = []
         for i, record in enumerate(self.program.columns or ()):
             if record["kind"] == "dropped":
                 continue
