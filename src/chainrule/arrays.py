@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import math
-import os
 import sys
 from numbers import Real
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -79,33 +76,3 @@ def refuse_outside(owner: Any, **intervals: str) -> None:
         ):
             kind = type(owner).__name__
             raise ValueError(f"{kind}: {name}={value!r} must be a finite number in {interval}")
-
-
-def memory() -> float:
-    """Return how many bytes this machine or container has in all; infinity where unknown."""
-    limits = [math.inf]
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # as on Windows
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # containers, new and old
-        with contextlib.suppress(OSError, ValueError):  # no container; "max"
-            limits.append(float((Path("/sys/fs/cgroup") / limit).read_text()))
-    return min(limits)
-
-
-def refuse_beyond_memory(
-    count: int,
-    dtype: np.dtype[Any],
-    *what: object,
-    remedy: str = "take fewer or smaller layers",
-) -> None:
-    """Raise MemoryError, before anything is allocated, when `count` numbers cannot fit.
-
-    The words of `what` are spelt out for the message only.
-    """
-    needed = count * dtype.itemsize
-    if needed > 2**30 and needed > (there := memory()):
-        words = " ".join(map(str, what))
-        raise MemoryError(
-            f"{words} takes {needed / 2**30:,.0f} GiB of memory; there are"
-            f" {there / 2**30:,.0f} GiB: {remedy}"
-        )

@@ -59,6 +59,8 @@ def refuse_unwritable(folder: Path) -> None:
         _write_new(probe, b"")
         os.unlink(probe)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
         why = f"cannot be written to ({error.strerror or error}); write elsewhere"
         raise OSError(error.errno, why, str(folder)) from error
 

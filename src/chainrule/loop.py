@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, refuse_beyond_memory
+from chainrule.arrays import Array
 from chainrule.callbacks import BestWeights, Callback, Crew, Training
 from chainrule.engine import Data, Fault, Plan, State, choose_engine
 from chainrule.engine.contract import EPOCH, LOSS, ONE_BATCH, RATE, UPDATES
@@ -67,11 +67,6 @@ class Loop:
     ) -> History:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         network, history, plan = self.network, self.history, self.plan
-        slots = len(getattr(plan.optimizer, "slots", ()))
-        copies = 7 + 2 * slots  # gradient, first, best, scratch; and packed W, its transpose, slots
-        copies += 2 * (plan.ema_decay is not None)  # what moves, and the packed average
-        copies += plan.gradient_accumulation_steps > 1  # the sum of gradients
-        refuse_beyond_memory(copies * network.theta.size, network.dtype, "training", network)
         self.engine, history.engine_reason = choose_engine(
             engine, plan, network, self.data, n_threads
         )
@@ -80,7 +75,7 @@ class Loop:
         self.state.average_as(plan, network)
         first_theta = network.theta.copy()
         if self._best_by_loss():
-            self.state.best_theta = first_theta.copy()
+            self.state.best_theta = first_theta  # which it is, until an epoch is the best
         kept = self._kept()
         self.crew = Crew(self._training(), self.callbacks)
         self.crew.begin(None if kept is None else self._go_on(kept))
@@ -175,9 +170,10 @@ class Loop:
         if self.metric is not None:
             measured.append("metric")
         last = self.plan.epochs if self.last_epoch is None else self.last_epoch
+        network = self.network  # alone: what knows this loop would keep it alive
         return Training(
-            self.plan, self.network, self.history, self.state, self.data.n, last, tuple(measured),
-            self.model or (lambda: self.network),
+            self.plan, network, self.history, self.state, self.data.n, last, tuple(measured),
+            self.model or (lambda: network),
         )  # fmt: skip
 
     def _ends_by_value(self, error: Diverged) -> bool:

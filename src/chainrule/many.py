@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from chainrule.arrays import is_whole, refuse_beyond_memory
+from chainrule.arrays import is_whole
 from chainrule.engine import choose_engine
 from chainrule.engine.contract import COLUMNS
 from chainrule.history import History
 from chainrule.loop import Diverged, Loop
+from chainrule.memory import refuse_beyond_memory
 from chainrule.names import nearest
 from chainrule.native import cores
 from chainrule.network import Network

@@ -22,10 +22,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.activations import Activation, get_activation, is_activation
-from chainrule.arrays import Array, aligned_zeros, is_whole, refuse_beyond_memory
+from chainrule.arrays import Array, aligned_zeros, is_whole
 from chainrule.data import as_matrix, as_targets, as_weights, check_dtype, check_sizes
 from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
+from chainrule.memory import refuse_beyond_memory
 from chainrule.native.predict import Passage, Passages
 from chainrule.penalties import Penalty
 from chainrule.trace import Dense as Dense

@@ -18,11 +18,13 @@ from chainrule.engine import Data, Plan
 from chainrule.history import History
 from chainrule.loop import Loop, Metric
 from chainrule.losses import Loss, get_loss
+from chainrule.memory import refuse_beyond_memory
 from chainrule.network import NO_PENALTY, Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
 from chainrule.penalties import Penalty
 from chainrule.schedules import Constant, Schedule, get_schedule
 from chainrule.snapshots import Keeper
+from chainrule.sparse import is_sparse
 
 
 def train(
@@ -210,6 +212,10 @@ def read_data(
 def _hold_out(data: Data, share: float, seed: int) -> tuple[Data, Data]:
     """Return the rows to train on and a share to validate on, drawn from the seed."""
     sides = split(data.n, share, seed)
+    kept = data.X.nnz if is_sparse(data.X) else data.X.size
+    refuse_beyond_memory(
+        kept, data.X.dtype, "to hold out rows of", data.X.shape, remedy="give `validation` rows"
+    )
     w = data.weights
     parts = [Data(data.X[r], data.Y[r], None if w is None else w[r]) for r in sides]
     for name, part in zip(("training", "validation"), parts, strict=True):

@@ -29,7 +29,10 @@ class BestWeights(Callback):
         value = monitored(history.records[-1], self.monitor, self.mode)
         if value < self.best:
             self.best, self.epoch = value, history.records[-1]["epoch"]
-            self.theta = network.theta.copy()
+            if self.theta is None:
+                self.theta = network.theta.copy()
+            else:
+                self.theta[:] = network.theta
 
     def state(self) -> dict[str, Any]:
         return {"best": self.best, "epoch": self.epoch, "theta": self.theta}

@@ -21,11 +21,13 @@ from chainrule.engine.contract import (
     Plan,
     State,
 )
-from chainrule.engine.native import NativeEngine, unsupported
+from chainrule.engine.native import CHUNK, NativeEngine, unsupported
 from chainrule.engine.reference import ReferenceEngine
+from chainrule.memory import refuse_beyond_memory
 from chainrule.names import look_up
 from chainrule.native import Library, find
 from chainrule.network import Network
+from chainrule.optimizers import LBFGS
 
 __all__ = [
     "ENGINES",
@@ -67,7 +69,8 @@ def choose_engine(
 
     "auto" takes the native engine where it can run this, else the reference engine. Where the
     library is missing it warns, once in a process. Raises ValueError for an unknown name, an
-    engine that cannot run this, and a number of threads below 1.
+    engine that cannot run this, and a number of threads below 1; MemoryError where what the
+    training needs is more than there is.
     """
     look_up(dict.fromkeys(ENGINE_CHOICES), name, "engine")
     if not (n_threads is None or is_whole(n_threads, 1)):
@@ -80,6 +83,7 @@ def choose_engine(
     elif isinstance(library := find(), str) and not _forced():
         _warn_once(library)
     chosen = "reference" if reason else "native"
+    _refuse_what_cannot_fit(chosen, plan, network, data)
     return ENGINES[chosen](plan, network, data, n_threads), reason
 
 
@@ -89,6 +93,31 @@ def _why_not_native(plan: Plan, network: Network, data: Data) -> str:
     if _forced():
         return "CHAINRULE_ENGINE=reference is set"
     return library if isinstance(library, str) else unsupported(library, plan, network, data)
+
+
+def _refuse_what_cannot_fit(engine: str, plan: Plan, network: Network, data: Data) -> None:
+    """Raise MemoryError where a training's vectors and the rows under way are more than fit.
+
+    What the network and the data take is taken already.
+    """
+    native, wide = engine == "native", 8 / network.dtype.itemsize
+    slots = len(getattr(plan.optimizer, "slots", ()))
+    vectors: float = 2 + slots  # the gradient, the best parameters, what the optimizer remembers
+    if native:  # in panels: W, its transpose, the slots, and a gradient that is looked at
+        vectors += 2 + slots + (plan.clip_norm is not None)
+    vectors += (1 + native) * (plan.ema_decay is not None)
+    vectors += plan.gradient_accumulation_steps > 1
+    if isinstance(plan.optimizer, LBFGS):  # SciPy's pairs and scratch, in float64
+        vectors += (2 * plan.optimizer.memory + 10) * wide
+    rows = min(plan.batch_size, data.n, CHUNK if native else data.n)
+    parameters = int(vectors * network.theta.size)
+    values = rows * (network.sizes[0] + 3 * sum(network.sizes[1:]))  # Z, A and δ
+    remedy = "take fewer or smaller layers"
+    if values > parameters:
+        remedy = "take a smaller batch_size, or smaller layers"
+    refuse_beyond_memory(
+        parameters + values, network.dtype, "training", network, "by", plan.optimizer, remedy=remedy
+    )
 
 
 @cache

@@ -30,7 +30,7 @@ from chainrule.engine.contract import (
 )
 from chainrule.native import Library, cores, find
 from chainrule.native.formulas import count, fill, number
-from chainrule.native.job import LOSS_SETTINGS, Job, Layer
+from chainrule.native.job import LOSS_SETTINGS, Job, Layer, several
 from chainrule.network import Gradients, Network, propagate
 from chainrule.optimizers import LBFGS
 from chainrule.schedules import Constant, Schedule
@@ -73,7 +73,7 @@ class NativeEngine:
         )
         self.n_threads = threads_for(plan, network, data, n_threads)
         job.threads = self.n_threads
-        self.layers = (Layer * len(network.layers))()
+        self.layers = several(Layer, len(network.layers))()
         self._describe_network(library)
         self._describe_plan(library)
         self._point_at(job, self.data)

@@ -43,6 +43,7 @@ from chainrule.optimizers import Optimizer, averaged, decayed
 from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask
 
+BLOCK = 1 << 16  # parameters that are updated at a time: so what rules reckon with stays small
 SMALL_STEP = 1e9  # flops; below, OpenBLAS threads waiting for a busy core cost more than they bring
 
 
@@ -158,13 +159,16 @@ class ReferenceEngine:
         assert isinstance(plan.optimizer, Optimizer)
         for layer in self.layers if plan.weight_decay else ():
             layer.W[:] = decayed(layer.W, rate, plan.weight_decay)
-        theta, slots = plan.optimizer.update(self.theta, g, tuple(state.slots), rate, state.t)
-        self.theta[:] = theta
-        for slot, new in zip(state.slots, slots, strict=True):
-            slot[:] = new
-        if plan.ema_decay is not None:
-            mean = self.network.theta
-            mean[:] = averaged(mean, self.theta, plan.ema_decay, state.t)
+        for first in range(0, g.size, BLOCK):
+            at = slice(first, first + BLOCK)
+            slots = tuple(slot[at] for slot in state.slots)
+            theta, moved = plan.optimizer.update(self.theta[at], g[at], slots, rate, state.t)
+            self.theta[at] = theta
+            for slot, new in zip(slots, moved, strict=True):
+                slot[:] = new
+            if plan.ema_decay is not None:
+                mean = self.network.theta[at]
+                mean[:] = averaged(mean, theta, plan.ema_decay, state.t)
 
     def _gradient(self, t: int, rows: Rows, n: float) -> tuple[float, float]:
         """Fill the gradients with the mean over the rows of update `t`, a batch at a time.
@@ -198,7 +202,8 @@ class ReferenceEngine:
             else None
             for l, rate in enumerate(self.plan.dropout)
         ]
-        return propagate(self.layers, self.data.X[rows], masks)
+        X = self.data.X  # of all rows the order is theirs: nothing to gather
+        return propagate(self.layers, X if len(rows) == self.data.n else X[rows], masks)
 
     def _backward(
         self,
@@ -272,13 +277,13 @@ def _limited(threads: int) -> Iterator[None]:
 
 
 def clip(g: Array, value: float | None, norm: float | None) -> Array:
-    """Return g with its components limited to ±`value`, then scaled to a norm of at most `norm`.
+    """Limit the components of g to ±`value`, then scale it to a norm of at most `norm`, in place.
 
     >>> clip(np.array([3.0, -4.0]), value=None, norm=1.0)
     array([ 0.6, -0.8])
     """
     if value is not None:
-        g = np.clip(g, -value, value)
+        np.clip(g, -value, value, out=g)
     if norm is not None:
-        g = g * min(1.0, norm / max(euclidean(g), 1e-300))
+        g *= min(1.0, norm / max(euclidean(g), 1e-300))
     return g

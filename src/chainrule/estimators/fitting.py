@@ -112,7 +112,8 @@ class MLP(CallbackSupport, Reading):
             loop.time_limit, loop.started = time_limit, loops[0].started
         _keep_in(checkpoint, loops)
         curve = getattr(self, "loss_curve_", []) if goes_on else []
-        loops[0].model = lambda: _as_if_done(self, loops[0], curve, goes_on)
+        first = copy(loops[0])  # one that knew itself would outlive the fit
+        loops[0].model = lambda: _as_if_done(self, first, curve, goes_on)
         loops[0].callbacks.extend(protocol_callbacks(self, X, y, sample_weight))
         for name in (*UNDER_WAY, "temperature_", "calibration_"):  # of an earlier fit
             self.__dict__.pop(name, None)

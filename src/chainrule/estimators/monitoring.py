@@ -33,7 +33,8 @@ class Rows:
         X, Y, weights = self.data.X, self.data.Y, self.data.weights
         part = Data(X[places], Y[places], None if weights is None else weights[places])
         own = None if self.weights is None else self.weights[places]
-        return Rows(part, _safe_indexing(self.X, places), _safe_indexing(self.y, places), own)
+        given = part.X if self.X is X else _safe_indexing(self.X, places)  # not twice the same
+        return Rows(part, given, _safe_indexing(self.y, places), own)
 
 
 def hold_out(

@@ -40,7 +40,7 @@ from typing import Any
 from chainrule.files import refuse_overwrite, write_whole
 from chainrule.model_file.container import explained, opened, seal, unseal
 from chainrule.model_file.header import DTYPES, FORMAT, Header, check_sum, read_start
-from chainrule.model_file.state import KINDS, describe, rebuild
+from chainrule.model_file.state import KINDS, describe, rebuild, unknown_kind
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
 from chainrule.model_file.versions import is_newer, upgrade
 from chainrule.network import parameter_count
@@ -213,7 +213,7 @@ def _summary(header: Header, size: int) -> dict[str, Any]:
     """Return what `read_header` does."""
     said = header.description
     if said["kind"] not in KINDS:
-        raise ModelFileError(f"it holds a model of unknown kind {said['kind']!r}")
+        raise unknown_kind(said["kind"])
     network, estimator = (readable(said.get(part)) or {} for part in ("network", "estimator"))
     encoder, pipeline = (readable(said.get(part)) or {} for part in ("encoder", "pipeline"))
     fitted = estimator.get("fitted", {})

@@ -96,13 +96,21 @@ def describe(model: Any, packer: Packer) -> Description:
     )
 
 
+def unknown_kind(kind: Any) -> ModelFileError:
+    """Return what to raise for a file that holds no model, but perhaps what one is made of."""
+    if kind == "Checkpoint":
+        return ModelFileError(
+            "it holds a checkpoint of a training, which is no model: resume=True, --resume goes on"
+            " from its folder, and makes one"
+        )
+    return ModelFileError(f"it holds a model of unknown kind {kind!r}; known: {', '.join(KINDS)}")
+
+
 def rebuild(description: Description, unpacker: Unpacker) -> Any:
     """Return the model that `describe` was given; raise ModelFileError where it is none."""
     kind = description.get("kind")
     if not isinstance(kind, str) or kind not in KINDS:
-        raise ModelFileError(
-            f"it holds a model of unknown kind {kind!r}; known: {', '.join(KINDS)}"
-        )
+        raise unknown_kind(kind)
     if description.keys() != KINDS[kind] | {"kind"}:
         found = ", ".join(sorted(map(str, description)))
         raise ModelFileError(f"it describes a {kind} by {found}; expected {sorted(KINDS[kind])}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import ClassVar
+from functools import cache
+from typing import Any, ClassVar
 
 from chainrule.sparse import Rows
 
@@ -24,6 +25,12 @@ class Layer(ctypes.Structure):
         ("settings", _REAL * ACTIVATION_SETTINGS),
         ("dropout", _REAL),
     ]
+
+
+@cache
+def several(kind: Any, count: int) -> Any:
+    """Return the type of an array of `count`, made once: it is a cycle that only gc frees."""
+    return kind * count
 
 
 class Job(ctypes.Structure):

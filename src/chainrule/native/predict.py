@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from chainrule.arrays import Array, address, aligned_zeros
 from chainrule.native import cores, find
 from chainrule.native.formulas import fill, number
-from chainrule.native.job import Layer
+from chainrule.native.job import Layer, several
 from chainrule.sparse import Rows, is_sparse
 
 FINE = 0  # as in net.h; a number below asks for as many bytes of room
@@ -57,14 +57,15 @@ class Passage:
         self.inputs, self.outputs = weights[0].shape[0], weights[-1].shape[1]
         self.cost = sum(W.size for W in weights)
         self.mirrors = type(self.activations[-1]).__name__ == "Sigmoid"
-        self._layers = (Layer * len(weights))()
+        self._layers = several(Layer, len(weights))()
         for entry, W, sigma in zip(self._layers, weights, self.activations, strict=True):
             entry.n_in, entry.n_out = W.shape
             entry.activation = number(library, "ACTIVATIONS", sigma)
             if entry.activation < 0:
                 raise ValueError(f"{type(sigma).__name__} is not among the library's formulas")
             fill(entry.settings, sigma)
-        self._pointers = (ctypes.c_void_p * len(self.parameters))(*map(address, self.parameters))
+        pointers = several(ctypes.c_void_p, len(self.parameters))
+        self._pointers = pointers(*map(address, self.parameters))
         sets = library.instruction_sets
         self._net = Net(
             self.dtype.itemsize, sets.index(instruction_set or sets[-1]), len(weights),
