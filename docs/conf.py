@@ -30,7 +30,7 @@ html_sidebars = {
 html_show_sourcelink = False
 html_theme_options = {
     "show_prev_next": True,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"index": [], "**": ["page-toc"]},
     "show_toc_level": 2,
     "navigation_with_keys": False,
 }

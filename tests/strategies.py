@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
 from chainrule.activations import ACTIVATIONS
@@ -29,7 +29,12 @@ from chainrule.units import OverRows
 
 settings.register_profile("chainrule", deadline=None)
 settings.register_profile("chainrule_ci", deadline=None, derandomize=True, database=None)
-settings.load_profile("chainrule_ci" if os.environ.get("CI") else "chainrule")
+settings.register_profile(  # a mutant is as dead by its first wrong example as by the smallest
+    "chainrule_mutants", deadline=None, derandomize=True, database=None, max_examples=30,
+    phases=[Phase.explicit, Phase.generate],
+)  # fmt: skip
+profile = "chainrule_ci" if os.environ.get("CI") else "chainrule"
+settings.load_profile("chainrule_mutants" if os.environ.get("MUTANT_UNDER_TEST") else profile)
 
 NAMES = sorted(set(ACTIVATIONS) - {"logistic"})  # which is sigmoid under another name
 ELEMENTWISE = sorted(name for name in NAMES if not isinstance(ACTIVATIONS[name], OverRows))

@@ -6,7 +6,15 @@ from decimal import localcontext
 import numpy as np
 import pytest
 
-from chainrule.activations import ACTIVATIONS, Activation, LeakyRelu, Selu, get_activation
+from chainrule.activations import (
+    ACTIVATIONS,
+    Activation,
+    Celu,
+    Increasing,
+    LeakyRelu,
+    Selu,
+    get_activation,
+)
 from strategies import ELEMENTWISE, KINKED, NAMES, SMOOTH
 
 PI = D("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -204,3 +212,33 @@ def test_unknown_names_are_refused(name):
     with pytest.raises(ValueError, match=f"activation={name!r} is unknown.*{nearest}") as error:
         get_activation(name)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: LeakyRelu(2.0), "LeakyRelu: slope=2.0 must be"),
+        (lambda: Celu(0.0), "Celu: alpha=0.0 must be"),
+        (lambda: Increasing(-1), "Increasing: block=-1 must be a whole number"),
+    ],
+)
+def test_settings_out_of_range_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
+
+
+def test_celu_by_formula():
+    z = np.array([[-1.0, 2.0]])
+    a = Celu(2.0).value(z)
+    assert a == pytest.approx(np.array([[2 * np.expm1(-0.5), 2.0]]))
+    assert Celu(2.0).derivative(z, a) == pytest.approx(np.array([[np.exp(-0.5), 1.0]]))
+
+
+def test_blocks_that_increase_are_apart():
+    z = np.random.default_rng(0).normal(size=(3, 5))
+    apart, cuts = Increasing(2), [slice(0, 2), slice(2, 4), slice(4, 5)]
+    a, g = apart.value(z), z[::-1].copy()
+    whole = [Increasing().value(z[:, cut]) for cut in cuts]
+    assert (a == np.concatenate(whole, axis=1)).all()
+    pulled = [Increasing().pullback(g[:, cut], z[:, cut], a[:, cut]) for cut in cuts]
+    assert (apart.pullback(g, z, a) == np.concatenate(pulled, axis=1)).all()

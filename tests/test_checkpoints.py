@@ -285,6 +285,15 @@ def test_the_last_two_are_kept(tmp_path):
         assert (tmp_path / "LATEST").read_text() == f"{names[2]}\n"
 
 
+def test_one_too_old_that_outlived_a_crash_is_removed(tmp_path):
+    """Killed between LATEST and the removal of the oldest, in the end."""
+    run(checkpoint=Checkpoints(tmp_path, 1), epochs=6)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    (tmp_path / "epoch-00000004.checkpoint").write_bytes((tmp_path / names[1]).read_bytes())
+    run(checkpoint=Checkpoints(tmp_path, 1, resume=True), epochs=6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[-3] ^= 1

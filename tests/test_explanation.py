@@ -303,3 +303,24 @@ def test_a_notebook_shows_the_page():
     told = explain(Network([2, 2, 1], seed=0), [[1.0, 2.0]], [[1.0]], features=['"<b>"', "&"])
     frame = re.fullmatch(r'<iframe srcdoc="([^"]*)"[^>]*></iframe>', told._repr_html_())
     assert unescape(frame[1]) == told.to_html()
+
+
+def test_the_text_is_plain_in_a_notebook_too(monkeypatch, capsys):
+    told = explain(Network([2, 2, 1], seed=0), [[1.0, 2.0]], [[1.0]])
+    text = told.to_text()
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert told.to_text() == text
+    assert "reaches the output on one path" in text
+    assert "\x1b" not in text
+    assert capsys.readouterr().out == ""
+
+
+def test_the_diagram_has_room_for_the_target_and_its_name():
+    net = Network([1, 1], seed=0)
+    widths = []
+    for names in ([], ["a"], ["a name of many words"]):
+        told = explain(net, [[1.0]], [[2.0]], outputs=names)
+        page = told.to_html()
+        widths.append(int(re.search(r'viewBox="0 0 (\d+) ', page)[1]))
+        assert page.count("→ 2</text>") == 1
+    assert widths[0] < widths[1] < widths[2]

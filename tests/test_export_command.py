@@ -48,7 +48,7 @@ def test_every_format(run, tmp_path, to):
     assert "exists already" in error
     code, *_ = run("town.chainrule", "--to", to, "--force")
     assert (code, written.read_bytes()) == (0, first)  # the same model, the same bytes
-    again = tmp_path / "again" / written.name  # programs take their names from the file
+    again = tmp_path / "again" / written.name  # of the same name, which programs take over
     again.parent.mkdir()
     export_model(run.model, again, to, about={"target": "kind"})
     assert again.read_bytes() == first

@@ -191,9 +191,12 @@ def test_several_quantiles_are_as_many_losses(seed, count, number):
             assert (together[one] == alone).all()
 
 
-@pytest.mark.parametrize("quantiles", [(), 0.5, (0.0, 0.5), (0.5, 0.5), (0.9, 0.1), ("a",), None])
+@pytest.mark.parametrize(
+    "quantiles", [(), 0.5, (0.0, 0.5), (0.5, 0.5), (0.9, 0.1), ("a",), None, (0.5, 1.0), (0.5, 1.5)]
+)
 def test_quantiles_that_are_none_are_refused(quantiles):
-    with pytest.raises(ValueError, match=r"quantiles=.* must be increasing numbers in \(0, 1\)"):
+    words = r"quantiles=.* must be increasing numbers in \(0, 1\), such as \(0\.1, 0\.5, 0\.9\)$"
+    with pytest.raises(ValueError, match=words):
         Quantiles(quantiles)
     assert Quantiles([0.1, 0.9]) == Quantiles(np.array([0.1, 0.9])) == Quantiles((0.1, 0.9))
 
@@ -215,11 +218,59 @@ def test_label_smoothing_is_given_where_there_is_some():
         (lambda: BinaryFocal(alpha=1.5), "alpha=1.5 must be a finite number in"),
         (lambda: BinaryFocal(alpha=-0.5), "alpha=-0.5 must be a finite number in"),
         (lambda: BinaryFocal(np.inf), "gamma=inf must be"),
+        (lambda: Focal(label_smoothing=2.0), "label_smoothing=2.0 must be"),
+        (lambda: BinaryFocal(label_smoothing=2.0), "label_smoothing=2.0 must be"),
+        (lambda: BinaryCrossEntropy(2.0), "label_smoothing=2.0 must be"),
+        (lambda: Huber(0.0), "Huber: delta=0.0 must be"),
+        (lambda: Quantile(1.0), "Quantile: quantile=1.0 must be"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, words):
     with pytest.raises(ValueError, match=words):
         make()
+
+
+#: loss -> target, and the outputs around which its gradient jumps or bends
+SWITCHES = {
+    "absolute_error": (2.0, [2.0]),
+    "huber": (2.0, [1.0, 3.0]),
+    "quantile": (2.0, [2.0]),
+    "poisson": (2.0, [TINY]),
+    "binary_cross_entropy": (1.0, [TINY, 1 - TINY]),
+    "binary_focal": (1.0, [TINY, 1 - TINY]),
+    "cross_entropy": (1.0, [TINY]),
+    "focal": (1.0, [TINY, 1 - TINY]),
+    "squared_error": (2.0, []),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_the_switch_changes_sign_where_the_gradient_bends_and_nowhere_else(name):
+    y, places = SWITCHES[name]
+    grid = np.array([*np.linspace(1e-8, 1 - 1e-8, 41), *np.linspace(1.051, 5.03, 80)])
+    low, high = get_loss(name).domain
+    grid = np.concatenate([-grid, grid]) if low < 0 else grid[grid < high]
+    grid = np.unique([*grid, *(p - 5e-9 for p in places), *(p + 5e-9 for p in places)])[:, None]
+    signs = np.sign(get_loss(name).switch(grid, np.full_like(grid, y)))[:, 0]
+    changes = np.flatnonzero(np.diff(signs))
+    found = (grid[changes, 0] + grid[changes + 1, 0]) / 2
+    assert found == pytest.approx(places, abs=1e-8)
+
+
+def test_a_quantile_has_no_slope_at_its_target():
+    for y in (-1.5, 0.0, 2.0):
+        at = np.array([[y]])
+        assert Quantile(0.1).gradient(at, at) == 0
+        assert Quantile(0.1).gradient(at - 1e-9, at) == pytest.approx(-0.1)
+
+
+def test_a_focal_row_knows_nothing_of_its_neighbours():
+    z = np.array([[0.0, 0.5, 1.0], [2000.0, 0.0, 0.0], [-3000.0, -3001.0, -3002.0]])
+    y = np.eye(3)
+    whole = Focal().value_from_logits(z, y)
+    assert np.isfinite(whole).all()
+    for i in range(3):
+        assert (Focal().value_from_logits(z[i : i + 1], y[i : i + 1]) == whole[i]).all()
 
 
 def test_closed_forms():

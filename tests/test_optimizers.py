@@ -1,5 +1,7 @@
 """Optimizers: one battery over them all, each rule by hand, and their settings."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -47,6 +49,9 @@ def test_scaled_rules_by_hand():
     expected = [1 - 0.1 / 0.1**0.5, 1 - 0.1 / 0.1**0.5 - 0.2 / 0.7]
     assert follow(RMSprop(0.1, 0.9), [1, 2]) == pytest.approx(expected, rel=1e-6)
     assert follow(Adagrad(0.1), [3, 4]) == pytest.approx([0.9, 0.9 - 0.1 * 4 / 5])
+    # an ε that counts
+    assert follow(RMSprop(0.1, 0.75, epsilon=1.0), [2]) == pytest.approx([1 - 0.1 * 2 / (1 + 1)])
+    assert follow(Adagrad(0.1, epsilon=1.0), [3]) == pytest.approx([1 - 0.1 * 3 / (3 + 1)])
 
 
 def test_adam_by_its_algorithm():
@@ -122,6 +127,47 @@ def test_every_optimizer_finds_the_line(name):
 def test_bad_rates_are_refused(name, rate):
     with pytest.raises(ValueError, match="learning rate must be a finite number > 0"):
         OPTIMIZERS[name](rate)
+
+
+SHARES = ("decay", "beta_1", "beta_2")  # of the past, so below 1
+SETTINGS = [
+    (name, field.name)
+    for name in RULES
+    if not OPTIMIZERS[name]().full_batch
+    for field in fields(OPTIMIZERS[name])
+    if field.name not in ("rate", "nesterov")
+]
+
+
+@pytest.mark.parametrize(("name", "setting"), SETTINGS)
+def test_settings_are_numbers_from_zero_and_shares_below_one(name, setting):
+    rule = OPTIMIZERS[name]
+    share = setting in SHARES
+    words = rf"^{rule.__name__}: {setting}=\S+ must be a finite number >= 0"
+    for bad in (-0.1, np.nan, np.inf, "a"):
+        with pytest.raises(ValueError, match=words + (" and < 1$" if share else "$")):
+            rule(**{setting: bad})
+    assert getattr(rule(**{setting: 0.0}), setting) == 0
+    if share:
+        with pytest.raises(ValueError, match=words + " and < 1$"):
+            rule(**{setting: 1.0})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: SGD(nesterov=1), "SGD: nesterov=1 must be True or False"),
+        (lambda: RProp(shrink=1.0), "RProp: shrink=1.0 must be"),
+        (lambda: RProp(grow=0.9), "RProp: grow=0.9 must be"),
+        (lambda: RProp(longest=0.0), "RProp: longest=0.0 must be"),
+        (lambda: LBFGS(tolerance=-1.0), "LBFGS: tolerance=-1.0 must be"),
+        (lambda: LBFGS(memory=0), "LBFGS: memory=0 must be"),
+        (lambda: LBFGS(max_evaluations=0), "LBFGS: max_evaluations=0 must be"),
+    ],
+)
+def test_other_settings_out_of_range_are_refused(make, words):
+    with pytest.raises(ValueError, match=words):
+        make()
 
 
 def test_names_and_objects():

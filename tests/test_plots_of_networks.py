@@ -269,3 +269,11 @@ def test_curves_are_drawn_from_whatever_has_a_history():
     assert_allclose(training, [record["loss"] for record in model.history_])
     with pytest.raises(ValueError, match="expected a list of dicts"):
         plot_loss(3)
+
+
+def test_a_number_that_no_circle_has_room_for_stands_below_it():
+    net = Network([1, 1], ["identity"], seed=0)
+    ax = plot_network(net, values=[np.array([0.25]), np.array([-1.25e-7])])
+    below = {each.get_text(): each.xyann[1] for each in ax.texts if hasattr(each, "xyann")}
+    assert below["0.25"] == 0
+    assert below["-1.2e-07"] < 0

@@ -238,6 +238,60 @@ def test_estimators_predict_what_numpy_does(classes, dtype, monkeypatch):
     assert one.tobytes() == model.predict_proba(X)[:1].tobytes()
 
 
+#: Ways to the same rows that need no look at them.
+WAYS = {
+    "as fitted": lambda X: X,
+    "lists": lambda X: X.tolist(),
+    "float32": lambda X: X.astype("float32"),
+    "whole numbers": lambda X: np.rint(X).astype("int32"),
+}
+SETTINGS = {
+    "members": {"n_estimators": 3},
+    "scaled": {"scale_X": "standard"},
+    "gaps": {"scale_X": "robust", "missing": "indicator"},
+    "members, scaled": {"scale_X": "standard", "n_estimators": 2},
+    "plain": {},
+}
+
+
+@built
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_rows_that_need_no_look_are_predicted_as_if_looked_at(name, way, monkeypatch):
+    """The short way gives what scikit-learn's checks and the encoder, column by column, give."""
+    X = rng.normal(size=(40, 3)) * 5
+    if name == "gaps":
+        X[::4, 1] = np.nan
+    model = MLPClassifier((5,), max_iter=3, **SETTINGS[name]).fit(X, np.arange(40) % 3)
+    rows = WAYS[way](np.nan_to_num(X) if way == "whole numbers" else X)
+    if name == "plain" or "scale_X" not in SETTINGS[name] or way == "as fitted":
+        assert model._outputs_of_raw(rows, True) is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(MLPClassifier, "_outputs_of_raw", lambda self, X, both: None)
+        expected = model.predict_proba(rows)
+    found = model.predict_proba(rows)
+    assert found.dtype == expected.dtype == np.float64
+    assert found == pytest.approx(expected, rel=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_rows_that_need_a_look_get_one():
+    X = rng.normal(size=(20, 3))
+    scaled = MLPRegressor(max_iter=2, scale_X="standard").fit(X, X[:, 0])
+    plain = MLPRegressor(max_iter=2, n_estimators=2).fit(X, X[:, 0])
+    gap, infinite = X.copy(), X.copy()
+    gap[3, 1], infinite[4, 2] = np.nan, np.inf
+    for rows, words in [
+        (gap, "NaN"), (infinite, "infinit"), (X[:, :2], "2 features"), (X[:0], "0 sample"),
+        (X[0], "1D|dim"), ([1, 2, 3], "1D|dim"),
+        ([[1, 2, 3], [1, 2]], "length|inhomogeneous|sequence"),
+    ]:  # fmt: skip
+        for model in (scaled, plain):
+            with pytest.raises(ValueError, match=words):
+                model.predict(rows)
+
+
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
 def test_estimators_refuse_what_they_refused():
     X = rng.normal(size=(20, 3))

@@ -603,3 +603,39 @@ def test_speed() -> None:
     start = time.perf_counter()
     encoder.transform(table)
     assert time.perf_counter() - start < 1
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("numbers", ["robust", "standard", "none"])
+@pytest.mark.parametrize("missing", ["indicator", "impute"])
+def test_an_array_at_once_is_its_columns_one_by_one(numbers, missing, dtype, monkeypatch):
+    """Bit for bit, with gaps, a constant column, one that is left out, and numbers far away."""
+    X = np.random.default_rng(0).normal(3, 50, size=(40, 6)).astype(dtype)
+    X[::3, 1] = X[5, 4] = np.nan
+    X[:, 2], X[:, 3] = 7, np.where(np.arange(40) % 4, 2.5, np.nan)
+    encoder = TableEncoder(numbers=numbers, missing=missing, dtype=dtype).fit(X)
+    strange = np.full((3, 6), np.nan, dtype)
+    strange[0], strange[1] = 1e30, -1e-30
+    for rows in (X, strange, X[:1], np.asfortranarray(X)):
+        at_once = encoder._of_numbers(rows)
+        assert at_once is not None
+        with monkeypatch.context() as patch:
+            patch.setattr(TableEncoder, "_of_numbers", lambda self, X: None)
+            one_by_one = encoder.transform(rows)
+        np.testing.assert_array_equal(encoder.transform(rows), one_by_one)
+        np.testing.assert_array_equal(at_once, one_by_one)
+        assert at_once.dtype == one_by_one.dtype == dtype
+
+
+def test_an_array_that_needs_a_look_gets_one():
+    X = np.random.default_rng(0).normal(size=(20, 3))
+    encoder = TableEncoder().fit(X)
+    for odd in (X[:, :2], X[0], X.astype(object), X[:0], X.tolist(), X.astype(int)):
+        assert encoder._of_numbers(odd) is None
+    infinite = X.copy()
+    infinite[3, 1] = np.inf
+    assert encoder._of_numbers(infinite) is None
+    with pytest.raises(ValueError, match="'x1' holds infinite numbers: 1, the first in row 3"):
+        encoder.transform(infinite)
+    words = TableEncoder().fit(np.array([["a", 1], ["b", 2]] * 9, dtype=object))
+    assert words._of_numbers(np.ones((2, 2))) is None

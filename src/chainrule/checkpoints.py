@@ -116,7 +116,11 @@ class Checkpoints:
         for path in folder.iterdir():
             if PART.fullmatch(path.name):  # of a process that was killed
                 path.unlink()
-        return self._newest(there) if self.resume else None
+        snapshot = self._newest(there) if self.resume else None
+        if self._written == there[:1]:  # the newest is whole; one too old may have outlived a crash
+            for path in there[KEPT:]:
+                path.unlink()
+        return snapshot
 
     def keep(self, epoch: int, snapshot: Snapshot) -> None:
         """Write a checkpoint, then its name to LATEST; remove all but the newest two."""

@@ -44,6 +44,8 @@ def run_demo(folder: Path) -> None:
     _show("penguins", "species", penguins(), folder)
     _show("digits", "digit", digits(), folder)
     print(f"\nModels, predictions and pictures are in {folder}.")
+    model = folder / "penguins"
+    print(f"What does it compute? chainrule explain {model}.chainrule {model}-held-out.csv --row 0")
     print("Now with a table of your own: chainrule train TABLE.csv --target COLUMN")
 
 
@@ -66,6 +68,7 @@ def _show(name: str, target: str, frame: pl.DataFrame, folder: Path) -> None:
     pictures = write_report(model, folder / f"{name}-report", force=True)
     loaded = TableModel.load(path)
     test = frame.filter(held_out)
+    write_table(test, folder / f"{name}-held-out.csv", force=True)
     result = evaluate_table(loaded, test)
     baseline = result.baseline["accuracy"]
     print(

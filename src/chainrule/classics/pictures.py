@@ -106,7 +106,7 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
 
 
 def draw_learned(true: Callable[[Array], Array], name: str, learned: Mapping[str, Network]) -> Any:
-    """Draw a function and what several networks made of it in a row, at the same heights.
+    """Draw a function and what several networks made of it, two in a row, at the same heights.
 
     >>> from chainrule.network import Network
     >>> nets = {"a plane": Network([2, 1], ["identity"], seed=0)}
@@ -118,10 +118,14 @@ def draw_learned(true: Callable[[Array], Array], name: str, learned: Mapping[str
     line = np.linspace(-1, 1, 41)
     heights = true(np.column_stack([each.ravel() for each in np.meshgrid(line, line)]))
     limits = (float(heights.min()), float(heights.max()))
-    figure = Canvas(figsize=(3.7 * (1 + len(learned)), 4.0), layout="constrained")
-    axes = figure.subplots(1, 1 + len(learned), subplot_kw={"projection": "3d"})
+    rows = (2 + len(learned)) // 2
+    figure = Canvas(figsize=(8.4, 3.9 * rows), layout="constrained")
+    kw = {"projection": "3d"}
+    axes = np.ravel(np.array(figure.subplots(rows, 2, subplot_kw=kw), dtype=object))
+    for ax in axes[1 + len(learned) :]:
+        ax.remove()
     shown: dict[str, Any] = {name: true, **learned}
-    for ax, (title, function) in zip(axes, shown.items(), strict=True):
+    for ax, (title, function) in zip(axes, shown.items(), strict=False):
         plot_surface(function, ax, title=title, limits=limits, resolution=25)
     return axes[0]
 

@@ -146,14 +146,14 @@ def run(*, engine: str = "auto", rows: int | None = None) -> Result:
             truths = {"closed form": by_normal_equations(X, y)} | truths
         for truth, solution in truths.items():
             figures += _differences(rung, truth, solution, _solution(slow, X), ours)
-        climbed += _climb(rung, X, y, engine)
+        climbed += climb(rung, X, y, engine)
     return Result(
         "regression-ladder",
         figures + climbed,
         perf_counter() - started,
         {
             "cost.png": lambda: draw_curves(descents, "gradient descent without a hidden layer"),
-            "weights.png": lambda: _draw_weights(weights["softmax"]),
+            "weights.png": lambda: draw_weights(weights["softmax"]),
             "ladder.png": lambda: _draw_ladder(climbed),
         },
         ["original: 1,000 steps of gradient descent; ours: Network by L-BFGS, and the estimators"
@@ -175,7 +175,7 @@ def _differences(
     ]  # fmt: skip
 
 
-def _climb(rung: Rung, X: Array, y: Array, engine: str) -> list[Figure]:
+def climb(rung: Rung, X: Array, y: Array, engine: str = "auto") -> list[Figure]:
     """Return the score on every fourth row, held out, without hidden layers, with one, with N."""
     held_out = np.arange(len(X)) % 4 == 3
     score, form = ("R²", ".3f") if rung.name == "linear" else ("accuracy", ".1%")
@@ -194,8 +194,8 @@ def _estimator(rung: Rung, hidden: tuple[int, ...], **settings: Any) -> Any:
     from chainrule.estimators import MLPClassifier, MLPRegressor
 
     cls = MLPRegressor if rung.name == "linear" else MLPClassifier
-    usual = {"solver": "lbfgs", "alpha": rung.alpha, "random_state": 0, "activation": "tanh"}
-    return cls(hidden_layer_sizes=hidden, **usual | settings)
+    usual: dict[str, Any] = {"solver": "lbfgs", "alpha": rung.alpha, "activation": "tanh"}
+    return cls(hidden_layer_sizes=hidden, random_state=0, **usual | settings)
 
 
 def _solution(net: Network, X: Array) -> Solution:
@@ -208,7 +208,8 @@ def _probabilities(model: Any, X: Array) -> Array:
     return told[:, 1:] if told.shape[1] == 2 else told
 
 
-def _draw_weights(net: Network) -> Any:
+def draw_weights(net: Network) -> Any:
+    """Draw the weights of softmax regression on digits as images, one for each digit."""
     from chainrule.plots import look, plot_first_weights
 
     ax = plot_first_weights(net, units=range(10))

@@ -67,6 +67,16 @@ def encode(estimator: Any, X: Any, learn: bool, weights: Any = None) -> Any:
     return features
 
 
+def encode_plain(estimator: Any, X: Any) -> Any:
+    """Return the features of an array of nothing but numbers; None for an X that needs a look."""
+    named = estimator.categorical_features
+    if not (named is None or isinstance(named, str)) or "feature_names_in_" in vars(estimator):
+        return None
+    features = estimator.encoder_._of_numbers(X)
+    gaps = features is not None and estimator.missing == "error" and np.isnan(X).any()
+    return None if gaps else features
+
+
 def _fitted(estimator: Any, table: Any, weights: Any) -> TableEncoder:
     from chainrule.preprocessing import TableEncoder
 

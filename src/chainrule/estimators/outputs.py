@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.activations import ACTIVATIONS, Activation, Sigmoid, get_activation
 from chainrule.arrays import Array, is_whole
 from chainrule.data import in_one_line, refuse_odd
-from chainrule.estimators.inputs import encode, has_encoder
+from chainrule.estimators.inputs import encode, encode_plain, has_encoder
 from chainrule.native.predict import Passage, Passages
 from chainrule.network import Dense, Network, propagate
 
@@ -76,11 +76,21 @@ class Outputs(BaseEstimator):
     def _outputs_of_raw(self, X: Any, both: bool) -> Array | None:
         """Return the outputs for an X that needs no look, None for any other."""
         fitted = self.__dict__
-        passage = None if "members_" in fitted or has_encoder(self) else self._passage()
-        plain = "feature_names_in_" not in fitted  # no names that X would have to bear
-        if passage is None or not plain or fitted.get("n_features_in_") != passage.inputs:
+        passage = self._passage()
+        if passage is None or "feature_names_in_" in fitted:  # names that X would have to bear
             return None
-        return passage.predict(X, both, self._threads())
+        if has_encoder(self):
+            X = encode_plain(self, X)
+        elif fitted.get("n_features_in_") == passage.inputs:
+            X = _as_plain(X, passage.dtype)
+        else:
+            return None
+        if "members_" not in fitted:
+            return passage.predict(X, both, self._threads())
+        passages = [passage, *(self._passage(k) for k in range(1, member_count(self)))]
+        every = [each.predict(X, both, self._threads()) for each in passages if each is not None]
+        found = [outputs for outputs in every if outputs is not None]
+        return np.mean(found, axis=0) if len(found) == len(passages) else None
 
     def _outputs_of_members(self, X: Any, both: bool = False) -> list[Array]:
         """Return each member's outputs (n, outputs) for features X."""
@@ -117,6 +127,18 @@ class Outputs(BaseEstimator):
         sigmas = [get_activation(a) for a in activations]
         parts = [*coefs, *intercepts, *sigmas]
         return known[member].of(parts, lambda: _new_passage(self, member))
+
+
+def _as_plain(X: Any, dtype: Any) -> Any:
+    """Return rows of whole numbers, or of fewer digits, in `dtype`; anything else as it is."""
+    if type(X) is list:
+        try:
+            X = np.asarray(X)
+        except ValueError:  # rows of several lengths, which are refused elsewhere
+            return X
+    if type(X) is np.ndarray and X.dtype.kind in "iuf" and X.dtype != dtype == np.float64:
+        return X.astype(dtype) if np.can_cast(X.dtype, dtype) else X
+    return X
 
 
 def refuse_infinite(outputs: Array) -> None:

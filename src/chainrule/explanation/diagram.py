@@ -10,6 +10,7 @@ from chainrule.explanation.unicode import number_text
 
 MOST_UNITS = 9  # of a layer that are drawn
 GAP_X, GAP_Y, RADIUS, MARGIN = 190, 74, 23, 60
+MOST_LETTERS, LETTER = 16, 6.5  # of a name, and how wide each is
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ def diagram(told: Explanation) -> str:
     columns = [_column(told, l) for l in range(len(told.sizes))]
     rows = max(len(c.units) + bool(c.left_out) for c in columns)
     height = rows * GAP_Y + 24.0
-    width = (len(columns) - 1) * GAP_X + 2 * MARGIN + 90.0
+    longest = max(map(len, told.outputs), default=0)
+    width = (len(columns) - 1) * GAP_X + 2 * MARGIN + 90.0 + LETTER * min(longest, MOST_LETTERS)
     parts = [
         f'<svg class="network" viewBox="0 0 {width:.0f} {height + 30:.0f}" role="img"'
         f' aria-label="The network {" → ".join(map(str, told.sizes))}" width="{width:.0f}">'
@@ -94,9 +96,9 @@ def _units(told: Explanation, l: int, column: Column, height: float) -> list[str
         if l == 0 and told.features:
             parts.append(_label(column.x - RADIUS - 7, y, told.features[unit], "end"))
         if last:
-            name = told.outputs[unit] + " " if told.outputs else ""
-            goal = f"{name}→ {number_text(float(told.Y[0, unit]), 3)}"
-            parts.append(_label(column.x + RADIUS + 8, y, goal, "start"))
+            name = told.outputs[unit] if told.outputs else ""
+            goal = f" → {number_text(float(told.Y[0, unit]), 3)}"
+            parts.append(_label(column.x + RADIUS + 8, y, name, "start", goal))
         if l:
             delta = number_text(float(told.delta[l - 1][0, unit]), 2)
             parts.append(
@@ -111,9 +113,9 @@ def _units(told: Explanation, l: int, column: Column, height: float) -> list[str
     return parts
 
 
-def _label(x: float, y: float, words: str, anchor: str) -> str:
-    short = words if len(words) <= 16 else words[:15] + "…"
+def _label(x: float, y: float, words: str, anchor: str, after: str = "") -> str:
+    short = words if len(words) <= MOST_LETTERS else words[: MOST_LETTERS - 1] + "…"
     return (
         f'<text x="{x:.0f}" y="{y:.0f}" class="label" text-anchor="{anchor}">'
-        f"<title>{escape(words)}</title>{escape(short)}</text>"
+        f"<title>{escape(words + after)}</title>{escape((short + after).strip())}</text>"
     )

@@ -27,7 +27,9 @@ CHAPTERS = (
 
 def as_text(told: Explanation, width: int) -> str:
     """Return the explanation as plain text, `width` columns wide."""
-    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
+    console = Console(
+        file=StringIO(), width=width, color_system=None, legacy_windows=False, force_jupyter=False
+    )
     console.print(rendered(told))
     file = console.file
     assert isinstance(file, StringIO)
@@ -175,7 +177,7 @@ def _after(told: Explanation) -> Text:
 
 def _story(story: WeightStory, told: Explanation) -> Iterator[RenderableType]:
     digits = told.digits
-    paths = "path" if story.count == 1 else f"{story.count:,} paths"
+    paths = "one path" if story.count == 1 else f"{story.count:,} paths"
     yield Text(f"\n  {text(story.what)} reaches the output on {paths}\n")
     grid = Table.grid(padding=(0, 1))
     grid.add_column()

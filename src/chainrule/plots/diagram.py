@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FINE = 12  # units in a column up to which numbers are written on them
+FITTING = 4  # letters of a number that a circle has room for; a longer one stands below
 
 
 def plot_network(
@@ -159,9 +160,11 @@ def _draw_units(ax: Axes, l: int, y: Array, numbers: Array | None, written: bool
                vmax=largest, edgecolors=ink, linewidths=0.8, zorder=2,
                label=f"units {l}")  # fmt: skip
     for height, number in zip(y, numbers, strict=True) if written else ():
-        light = abs(number) < 0.6 * largest
-        ax.text(l, height, f"{number:.2g}", ha="center", va="center", fontsize=6.5,
-                color="#222222" if light else "white", zorder=3)  # fmt: skip
+        words, light = f"{number:.2g}", abs(number) < 0.6 * largest
+        fits = len(words) <= FITTING
+        ax.annotate(words, (l, height), (0, 0 if fits else -13), textcoords="offset points",
+                    ha="center", va="center", fontsize=6.5, zorder=3,
+                    color=ink if not fits else "#222222" if light else "white")  # fmt: skip
 
 
 def _write_names(

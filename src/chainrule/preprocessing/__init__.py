@@ -23,7 +23,15 @@ from chainrule.preprocessing.columns import (
     read_series,
     settled,
 )
-from chainrule.preprocessing.features import KINDS, SCALINGS, Category, Settings
+from chainrule.preprocessing.features import (
+    KINDS,
+    SCALINGS,
+    Category,
+    Settings,
+    features_of,
+    is_plain,
+    of_numbers,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -154,6 +162,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         fitted, and infinite numbers.
         """
         check_is_fitted(self)
+        at_once = self._of_numbers(X)
+        if at_once is not None:
+            return at_once
         read = list(self._read(X))
         widths = [len(features_of(record, "")) for record, _ in read]
         out = np.zeros((len(read[0][1].values), sum(widths)))
@@ -164,6 +175,17 @@ class TableEncoder(TransformerMixin, BaseEstimator):
                 missing = KINDS[kind].fill(as_kind(column, kind), record, block)
             if record["missing"]:
                 block[:, -1] = missing
+        return self._narrowed(out)
+
+    def _of_numbers(self, X: Any) -> NDArray[np.floating[Any]] | None:
+        """Return the features of an array of nothing but numbers; None for what needs a look."""
+        fits = is_plain(X) and X.shape[1] == self.n_features_in_
+        if not fits or hasattr(self, "feature_names_in_"):
+            return None
+        out = of_numbers(self.columns_, X)
+        return None if out is None else self._narrowed(out)
+
+    def _narrowed(self, out: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
         limit = np.finfo(self.dtype).max
         return np.clip(out, -limit, limit).astype(self.dtype) if self.dtype != "float64" else out
 
@@ -348,14 +370,6 @@ def fit_on_rows(encoder: TableEncoder, X: pl.DataFrame, rows: Any) -> TableEncod
 
 
 ARRAY: dict[str, Any] = {"dtype": None, "ensure_all_finite": False}
-
-
-def features_of(record: Learnt, name: str) -> list[str]:
-    """Name the features of a column of that name, given what was learnt from it."""
-    if record["kind"] == "dropped":
-        return []
-    values = [] if record["constant"] else KINDS[record["kind"]].features(name, record)
-    return values + ([f"{name} is missing"] if record["missing"] else [])
 
 
 def _counts(counted: Iterator[tuple[str, int]]) -> dict[str, int]:

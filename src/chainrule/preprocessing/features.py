@@ -73,6 +73,45 @@ def _as_learnt(x: Floats, learnt: Learnt) -> Floats:
     return squashed(z) if learnt["squash"] else z
 
 
+def is_plain(X: Any) -> bool:
+    """Tell whether this is an array (n, columns) of floats, with at least one."""
+    return type(X) is np.ndarray and X.dtype.char in "fd" and X.ndim == 2 and X.size > 0
+
+
+def of_numbers(columns: list[Learnt], X: NDArray[Any]) -> Floats | None:
+    """Return the features of an array (n, columns) all at once, where all are made of numbers.
+
+    They are those of `Number`, column by column, which takes more time than it takes to predict.
+    None where there are others, and where X holds infinite numbers, which `Number` is not given.
+    """
+    places = [place for place, record in enumerate(columns) if record["kind"] != "dropped"]
+    used = [columns[place] for place in places]
+    bends = {record["squash"] for record in used if "squash" in record}
+    if any(record["kind"] != "number" for record in used) or len(bends) > 1:
+        return None
+    x = (X if len(places) == len(columns) else X[:, places]).astype(np.float64)
+    missing = np.isnan(x)
+    if np.isinf(x).any():
+        return None
+    valued = [k for k, record in enumerate(used) if not record["constant"]]
+    gaps = [k for k, record in enumerate(used) if record["missing"]]
+    learnt: Learnt = {
+        name: np.array([used[k][name] for k in valued]) for name in ("center", "scale", "fill")
+    }
+    learnt["squash"] = True in bends
+    if len(valued) < len(used):
+        z = _as_learnt(np.where(missing[:, valued], learnt["fill"], x[:, valued]), learnt)
+    else:
+        z = _as_learnt(np.where(missing, learnt["fill"], x), learnt)
+    if not gaps:
+        return z
+    ends = np.cumsum([(not record["constant"]) + record["missing"] for record in used]) - 1
+    out = np.empty((len(x), ends[-1] + 1))
+    out[:, [ends[k] - used[k]["missing"] for k in valued]] = z
+    out[:, ends[gaps]] = missing[:, gaps]
+    return out
+
+
 # Kinds ---------------------------------------------------------------------------------------
 
 
@@ -250,3 +289,11 @@ KINDS: dict[str, Kind] = {
     "category": Category(),
     "time": Moment(),
 }
+
+
+def features_of(record: Learnt, name: str) -> list[str]:
+    """Name the features of a column of that name, given what was learnt from it."""
+    if record["kind"] == "dropped":
+        return []
+    values = [] if record["constant"] else KINDS[record["kind"]].features(name, record)
+    return values + ([f"{name} is missing"] if record["missing"] else [])

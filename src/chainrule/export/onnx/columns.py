@@ -16,9 +16,8 @@ import numpy as np
 from chainrule.export.onnx.graph import Graph
 from chainrule.export.onnx.traced import Traced, beside, on_traced, pick, where
 from chainrule.export.parts import Parts
-from chainrule.preprocessing import features_of
 from chainrule.preprocessing.columns import name_of
-from chainrule.preprocessing.features import CYCLES, scaled, squashed
+from chainrule.preprocessing.features import CYCLES, features_of, scaled, squashed
 from chainrule.spread import LARGEST
 from chainrule.tables.texts import MISSING
 
