@@ -36,6 +36,11 @@ from .export import FORMATS as FORMATS
 from .export import export_model as export_model
 from .export.c import to_c as to_c
 from .export.onnx import to_onnx as to_onnx
+from .export.plain import to_json as to_json
+from .export.pytorch import from_torch as from_torch
+from .export.pytorch import to_torch as to_torch
+from .export.scikit_learn import from_sklearn as from_sklearn
+from .export.script import to_numpy as to_numpy
 from .gradcheck import check_gradients as check_gradients
 from .gradcheck import check_parameter as check_parameter
 from .hidden import hidden_activations as hidden_activations

@@ -9,6 +9,10 @@ takes and says what the model says. A format is one entry in `FORMATS`, and a ro
 | `parts` | a model taken apart: what there is to write, whatever the format |
 | `onnx/` | one ONNX graph; its formulas are traced from those in `activations` |
 | `code` | a model as a program: the names it needs, and the outputs it gives |
+| `script/` | one Python file that needs NumPy alone, with the very lines of `activations` |
+| `plain` | JSON |
+| `pytorch` | torch.nn.Sequential, to and from |
+| `scikit_learn` | what scikit-learn's MLP has learnt |
 | `c/` | one C header; its formulas are translated from those in `activations` |
 """
 
@@ -47,6 +51,8 @@ class Format:
 FORMATS: dict[str, Format] = {
     "onnx": Format(".onnx", "an ONNX graph, for ONNX Runtime and whatever else reads it", "onnx"),
     "c": Format(".h", "a C99 header that allocates nothing, for microcontrollers", "c"),
+    "numpy": Format(".py", "a Python file that needs NumPy alone, to be read", "script"),
+    "json": Format(".json", "sizes, activations, weights and names as JSON", "plain"),
 }
 
 

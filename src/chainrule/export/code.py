@@ -108,6 +108,17 @@ class Program:
         return [] if self.parts.classes is None else list(self.parts.classes.tolist())
 
     @property
+    def plain_classes(self) -> list[Any]:
+        """The classes; ValueError for what is neither text, a number, nor true or false."""
+        for label in self.classes:
+            if not isinstance(label, str | int | float):
+                raise ValueError(
+                    f"class {label!r} is a {type(label).__name__}; a file of text holds classes"
+                    " that are text, numbers, or true and false: fit with such labels"
+                )
+        return self.classes
+
+    @property
     def binary(self) -> bool:
         """Whether the network's one output tells the probabilities of two classes."""
         return self.parts.task == "classes" and self.sizes[-1] == 1
@@ -175,3 +186,13 @@ def word(activation: Activation) -> str:
     """
     same = (name for name, entry in ACTIVATIONS.items() if type(entry) is type(activation))
     return next(same, None) or identifier(type(activation).__name__)
+
+
+def exact(value: Any) -> str:
+    """Return the shortest text that Python and NumPy read back as this very number.
+
+    >>> exact(np.float32(0.1)), exact(np.float64(0.1))
+    ('0.1', '0.1')
+    """
+    short = str(value)
+    return short if type(value)(float(short)) == value else repr(float(value))

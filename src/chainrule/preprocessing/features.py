@@ -266,10 +266,20 @@ def _year_phase(seconds: Floats) -> Floats:
     return (day - _first_day(year)) / (_first_day(year + 1) - _first_day(year))
 
 
+def _week_phase(seconds: Floats) -> Floats:
+    """The part of its week that has passed, from Thursday on."""
+    return _turn(seconds / (7 * DAY))
+
+
+def _day_phase(seconds: Floats) -> Floats:
+    """The part of its day that has passed."""
+    return _turn(seconds / DAY)
+
+
 CYCLES: dict[str, tuple[float, Callable[[Floats], Floats]]] = {
     "year": (365.2425 * DAY, _year_phase),
-    "week": (7 * DAY, lambda seconds: _turn(seconds / (7 * DAY))),
-    "day": (DAY, lambda seconds: _turn(seconds / DAY)),
+    "week": (7 * DAY, _week_phase),
+    "day": (DAY, _day_phase),
 }
 
 KINDS: dict[str, Kind] = {
