@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -139,7 +141,17 @@ def test_any_network(tmp_path, drawn):
     models = {
         f"{seed} {dtype} {place}": network(seed, dtype) for place, (seed, dtype) in enumerate(drawn)
     }
-    assert_same_as_compiled(models, tmp_path)
+    folder = Path(tempfile.mkdtemp(dir=tmp_path))  # a loaded library is not to be written over
+    assert_same_as_compiled(models, folder)
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_logits_that_overflow_a_power(dtype, tmp_path):
+    """e^10000 has no number; the softmax of such logits has."""
+    net = Network([2, 3], ["softmax"], initializers="zeros", dtype=dtype)
+    net.b[0][:] = [-1e4, 1e4, 1e4 - 1]
+    assert_same_as_compiled({"large": net}, tmp_path)
 
 
 # Without a compiler ------------------------------------------------------------------------------

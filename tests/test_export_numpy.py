@@ -8,12 +8,14 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.pipeline import Pipeline
 
 from chainrule.activations import ACTIVATIONS, Activation
 from chainrule.estimators import MLPClassifier
 from chainrule.export.script import to_numpy
 from chainrule.export.script.file import exact
 from chainrule.network import Network
+from chainrule.preprocessing import TableEncoder
 from exported import DTYPES, WORDS, estimators, network, networks, pipeline, rows, saying, table
 from strategies import seeds
 
@@ -77,6 +79,21 @@ def test_a_table_of_everything(numbers, dtype, missing):
     assert script["predict"](X).tolist() == model.predict(frame).tolist()
     features = script["encode"](X)
     assert features == pytest.approx(model[0].transform(frame), rel=close, abs=close)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_levels_are_the_texts_that_the_encoder_writes():
+    """1.0 is 1, True is true, and a space at an end is none."""
+    values = ["a ", 1.0, 2.5, True, None] * 12
+    X = np.array([[value, k] for k, value in enumerate(values)], dtype=object)
+    encoder = TableEncoder(min_frequency=1, drop_ids=False)
+    network = MLPClassifier((3,), max_iter=2, random_state=0)
+    model = Pipeline([("encoder", encoder), ("network", network)]).fit(
+        X, WORDS[X[:, 1].astype(int) % 3]
+    )
+    assert encoder.columns_[0]["levels"] == ["1", "2.5", "a", "true"]
+    assert run(to_numpy(model))["encode"](X) == pytest.approx(encoder.transform(X))
+    assert_same(model, X)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
