@@ -167,7 +167,7 @@ def _rebuild_network(unpacker: Unpacker, sizes: Any, activations: Any, dtype: An
 
 
 def check_sizes(sizes: Any) -> None:
-    """Raise ModelFileError unless these are the sizes of a network, before anyone reckons with them.
+    """Raise ModelFileError unless these are the sizes of a network, before they are reckoned with.
 
     A text times 2³¹ is eight gigabytes.
     """
