@@ -176,6 +176,20 @@ def test_nothing_becomes_much_larger_than_it_is_in_the_file(network, name, tmp_p
     assert taken < path.stat().st_size + ROOM
 
 
+@pytest.mark.parametrize("sizes", ['[2147483648,"x"]', '["x",2147483648,1]', "[null]", "2"])
+def test_sizes_that_are_no_numbers_are_not_reckoned_with(network, sizes, tmp_path):
+    """A text times two thousand million is a long one: found by the fuzzer."""
+    content, path = forged(network, "null"), tmp_path / "sizes.chainrule"
+    description, tensors, data = parts(content)
+    description |= {"sha256": "0" * 64}
+    description["network"]["sizes"] = json.loads(sizes)
+    path.write_bytes(seal(join(json.dumps(description, separators=(",", ":")), tensors, data)))
+    for function in (load_model, read_header):
+        taken, refusal = peak(function, path)
+        assert "a network of sizes" in refusal
+        assert taken < path.stat().st_size + ROOM
+
+
 def test_inspect_reads_a_large_file_block_by_block(network, tmp_path):
     """A sparse file of 100 MB: a sum over all of it, and no weight is kept."""
     size = 10**8

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 import fuzz_tables
 from chainrule.tables import read_table
+from chainrule.tables.delimited import TableError
 from chainrule.tables.texts import MISSING
 
 
@@ -44,6 +45,23 @@ def test_what_else_is_written_to_standard_error_is_passed_on(tmp_path, capfd, mo
     monkeypatch.setattr(polars, "read_parquet", noisy)
     assert read_table(tmp_path / "t.parquet")["a"].to_list() == [1]
     assert capfd.readouterr().err == "of another thread"
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.timestamp("ms"), pa.timestamp("us")], ids=str)
+def test_days_that_no_calendar_has_are_refused(kind, tmp_path):
+    """Found by the fuzzer: the reader beneath panics as soon as one looks at them."""
+    a_day = {"date32[day]": 1, "timestamp[ms]": 86_400_000, "timestamp[us]": 86_400_000_000}
+    path = tmp_path / "t.parquet"
+    for days, sound in ((-719_162, True), (2_932_896, True), (-719_163, False), (2_932_897, False)):
+        value = pa.scalar(days * a_day[str(kind)], pa.int64()).cast(
+            pa.int32() if kind == pa.date32() else pa.int64()
+        )
+        pq.write_table(pa.table({"when": pa.array([value, None]).cast(kind)}), path)
+        if sound:
+            assert read_table(path)["when"][0].year in (1, 9999)
+        else:
+            with pytest.raises(TableError, match="'when' holds dates outside of the years"):
+                read_table(path)
 
 
 def test_the_fuzzer_notices(monkeypatch):

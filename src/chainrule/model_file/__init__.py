@@ -40,7 +40,7 @@ from typing import Any
 from chainrule.files import refuse_overwrite, write_whole
 from chainrule.model_file.container import explained, opened, seal, unseal
 from chainrule.model_file.header import DTYPES, FORMAT, Header, check_sum, read_start
-from chainrule.model_file.state import KINDS, describe, rebuild, unknown_kind
+from chainrule.model_file.state import KINDS, check_sizes, describe, rebuild, unknown_kind
 from chainrule.model_file.values import ModelFileError, Packer, Unpacker, readable
 from chainrule.model_file.versions import is_newer, upgrade
 from chainrule.network import parameter_count
@@ -217,6 +217,8 @@ def _summary(header: Header, size: int) -> dict[str, Any]:
     network, estimator = (readable(said.get(part)) or {} for part in ("network", "estimator"))
     encoder, pipeline = (readable(said.get(part)) or {} for part in ("encoder", "pipeline"))
     fitted = estimator.get("fitted", {})
+    if network:
+        check_sizes(network["sizes"])
     tensors = {
         name: {"dtype": DTYPES[tensor["dtype"]], "shape": tensor["shape"]}
         for name, tensor in header.tensors.items()

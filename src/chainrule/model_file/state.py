@@ -143,8 +143,7 @@ def _describe_network(network: Network, packer: Packer) -> Any:
 
 
 def _rebuild_network(unpacker: Unpacker, sizes: Any, activations: Any, dtype: Any) -> Network:
-    if not isinstance(sizes, list) or not all(type(n) is int and n >= 1 for n in sizes):
-        _refuse(f"a network of sizes {sizes!r}")
+    check_sizes(sizes)
     if dtype not in ("float64", "float32") or len(sizes) < 2:
         _refuse(f"a network of dtype {dtype!r} and sizes {sizes!r}")
     right = isinstance(activations, list) and len(activations) == len(sizes) - 1
@@ -165,6 +164,15 @@ def _rebuild_network(unpacker: Unpacker, sizes: Any, activations: Any, dtype: An
     for layer, W, b in zip(network.layers, tensors[::2], tensors[1::2], strict=True):
         layer.W[:], layer.b[:] = W, b
     return network
+
+
+def check_sizes(sizes: Any) -> None:
+    """Raise ModelFileError unless these are the sizes of a network, before they are reckoned with.
+
+    A text times 2³¹ is eight gigabytes.
+    """
+    if not isinstance(sizes, list) or not all(type(n) is int and n >= 1 for n in sizes):
+        _refuse(f"a network of sizes {sizes!r:.80}")
 
 
 def _check_finite(array: Any, what: str) -> None:

@@ -28,6 +28,7 @@ from chainrule.tables.texts import clean, decimal_comma_columns, typed
 if TYPE_CHECKING:
     import polars as pl
 
+CALENDAR = -719_162, 2_932_896  # the days of the years 1 to 9999, from 1970 on
 FOREIGN = {  # first bytes -> what the file is, for formats that are mistaken for tables
     b"PK\x03\x04": "a zip or Excel file (.xlsx)",
     b"\xd0\xcf\x11\xe0": "an Excel file (.xls)",
@@ -249,11 +250,27 @@ def _from_parquet(data: bytes) -> pl.DataFrame:
             f"column {', '.join(refused[:5])} holds no plain values; expected numbers, text, "
             "true/false or dates: unnest, convert or drop it"
         )
+    _refuse_dates_of_no_calendar(frame, names)
     words = [pl.col(pl.Categorical, pl.Enum, pl.Null).cast(pl.String)]
     frame = frame.with_columns(*words, pl.col(pl.Decimal).cast(pl.Float64))
     texts = frame.select(pl.col(pl.String))
     frame = frame.with_columns(clean(texts)) if texts.width else frame
     return _named(frame.with_columns(pl.col(pl.Float32, pl.Float64).fill_nan(None)), names)
+
+
+def _refuse_dates_of_no_calendar(frame: pl.DataFrame, names: list[str]) -> None:
+    """Raise TableError for days that Python has no date for, which a damaged file can hold."""
+    import polars as pl
+
+    per_day = {"ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
+    for name, column in zip(names, frame.iter_columns(), strict=True):
+        kind = column.dtype
+        if kind == pl.Date or isinstance(kind, pl.Datetime):
+            unit = per_day[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
+            if not (column.to_physical() // unit).drop_nulls().is_between(*CALENDAR).all():
+                raise TableError(
+                    f"column {clip(name)!r} holds dates outside of the years 1 to 9999"
+                )
 
 
 @contextmanager
