@@ -199,7 +199,9 @@ def bits(seed=0):
         warnings.simplefilter("ignore")
         model = MLPRegressor(hidden_layer_sizes=(64, 64), max_iter=3, random_state=seed,
                              batch_size=250, n_threads=2).fit(X, X[:, 0])
-    return b"".join(W.tobytes() for W in model.coefs_) + model.predict(X).tobytes()
+    trained = b"".join(W.tobytes() for W in model.coefs_)
+    # NumPy's products, without the native engine, round by the threads that a worker leaves them.
+    return trained + (model.predict(X).tobytes() if model.engine_ == "native" else b"")
 
 def put(queue):
     queue.put(bits())
