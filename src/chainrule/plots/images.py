@@ -22,7 +22,7 @@ def plot_first_weights(
     shape: tuple[int, int] | None = None,
     units: Sequence[int] | int = 25,
 ) -> Axes:
-    """Draw the weights into each unit of the first layer as an image: blue above 0, red below.
+    """Draw the weights into each unit of the first layer as an image: blue above 0, orange below.
 
     All images share one scale, so that a pale one is a weak unit.
 
