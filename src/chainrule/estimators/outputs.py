@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,9 +23,10 @@ _passages: WeakKeyDictionary[Any, list[Passages]] = WeakKeyDictionary()  # besid
 
 
 @lru_cache(64)
-def _parameter_names(cls: type[Outputs], constructor: Callable[..., None]) -> tuple[str, ...]:
+def _parameter_names(kind: Any, constructor: Any) -> tuple[str, ...]:
     """Return what the constructor takes; scikit-learn reads it anew for each look, in 200 µs."""
-    return tuple(super(Outputs, cls)._get_param_names())
+    above: Any = super(Outputs, kind)
+    return tuple(above._get_param_names())
 
 
 class Outputs(BaseEstimator):
