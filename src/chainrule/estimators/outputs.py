@@ -41,7 +41,8 @@ class Outputs(BaseEstimator):
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        return list(_parameter_names(cls, cls.__init__))
+        kind: Any = cls
+        return list(_parameter_names(kind, kind.__init__))
 
     def _take(self, networks: list[Network]) -> None:
         """Take over the parameters of the members, the first of which is `coefs_`."""
