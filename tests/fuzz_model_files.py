@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from polars.exceptions import PanicException
 
 from chainrule import model_file
 from chainrule.model_file import ModelFileError
@@ -303,7 +304,7 @@ def fuzz(count: int, seed: int = 0, keep: Path | None = None) -> tuple[Counter[s
             try:
                 sound = name.endswith("anew") or content in whole
                 counts[f"{name}: {outcome(content, sound)}"] += 1
-            except (Exception, Hang) as error:
+            except (Exception, Hang, PanicException) as error:  # polars's panic is none
                 failures.append(f"case {number}, {name}: {type(error).__name__}: {error}")
                 counts["failures"] += 1
                 if keep is not None:
