@@ -234,11 +234,16 @@ def test_celu_by_formula():
     assert Celu(2.0).derivative(z, a) == pytest.approx(np.array([[np.exp(-0.5), 1.0]]))
 
 
-def test_blocks_that_increase_are_apart():
-    z = np.random.default_rng(0).normal(size=(3, 5))
-    apart, cuts = Increasing(2), [slice(0, 2), slice(2, 4), slice(4, 5)]
-    a, g = apart.value(z), z[::-1].copy()
-    whole = [Increasing().value(z[:, cut]) for cut in cuts]
-    assert (a == np.concatenate(whole, axis=1)).all()
-    pulled = [Increasing().pullback(g[:, cut], z[:, cut], a[:, cut]) for cut in cuts]
-    assert (apart.pullback(g, z, a) == np.concatenate(pulled, axis=1)).all()
+@pytest.mark.parametrize("block", [0, 1, 2, 5, 7])
+def test_units_that_increase_by_formula(block):
+    """One unit at a time: ∂aᵢ/∂zⱼ is 1 for the first of a block, sigmoid(zⱼ) after, for i ≥ j."""
+    z, g = np.random.default_rng(0).normal(size=(2, 3, 5))
+    sigma, size = Increasing(block), block or 5
+    a, pulled = sigma.value(z), sigma.pullback(g, z, sigma.value(z))
+    for row in range(3):
+        for j in range(5):
+            first, end = j - j % size, min(j - j % size + size, 5)
+            steps = np.log1p(np.exp(z[row, first + 1 : j + 1]))
+            assert a[row, j] == pytest.approx(z[row, first] + steps.sum(), rel=1e-14)
+            slope = 1.0 if j == first else 1 / (1 + np.exp(-z[row, j]))
+            assert pulled[row, j] == pytest.approx(slope * g[row, j:end].sum(), rel=1e-13)

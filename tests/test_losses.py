@@ -230,6 +230,27 @@ def test_settings_out_of_range_are_refused(make, words):
         make()
 
 
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_a_focus_stays_as_it_is_at_the_edges(gamma):
+    """By forty digits: q^γ for q in [ε, 1 − ε], and beyond as at the edge, with no slope."""
+    e, g = D(TINY), D(gamma)
+    a = np.array([-0.3, 0.0, TINY / 2, 2 * TINY, 0.4, 1 - 2 * TINY, 1 - TINY / 2, 1, 1.3])[:, None]
+    with localcontext(prec=40):
+        value, slope = [], []
+        for one in map(D, a[:, 0].tolist()):
+            q, held = 1 - one, min(max(1 - one, e), 1 - e)
+            log, log_slope = max(one, e).ln() + (min(one, e) - e) / e, 1 / max(one, e)
+            bent = g * held ** (g - 1) if q == held else 0
+            value.append(float(-(held**g) * log))
+            slope.append(float(bent * log - held**g * log_slope))
+    one = np.ones_like(a)
+    for loss in (BinaryFocal(gamma), Focal(gamma)):
+        assert loss.value(a, one)[:, 0] == pytest.approx(value, rel=1e-8)
+        assert loss.gradient(a, one)[:, 0] == pytest.approx(slope, rel=1e-8)
+    assert BinaryFocal(gamma).value(1 - a, 0 * a)[:, 0] == pytest.approx(value, rel=1e-8)
+    assert -BinaryFocal(gamma).gradient(1 - a, 0 * a)[:, 0] == pytest.approx(slope, rel=1e-8)
+
+
 #: loss -> target, and the outputs around which its gradient jumps or bends
 SWITCHES = {
     "absolute_error": (2.0, [2.0]),
