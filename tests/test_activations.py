@@ -175,7 +175,7 @@ def test_softmax_pullback_is_its_jacobian_transposed():
     h = 1e-6 * np.eye(4)
     jacobian = (sigma.value(z + h) - sigma.value(z - h)).T / 2e-6  # [i, j] = ∂aᵢ/∂zⱼ
     assert sigma.pullback(g, z, sigma.value(z)) == pytest.approx(g @ jacobian, rel=1e-8)
-    with pytest.raises(TypeError, match="use pullback"):
+    with pytest.raises(TypeError, match=r"^softmax has a matrix .*; use pullback\(g, z, a\)$"):
         sigma.derivative(z, g)
 
 
@@ -202,6 +202,44 @@ def test_scikit_learns_name_and_your_own():
     assert get_activation(mine) is mine
     assert mine.name == "Square"
     assert LeakyRelu(0.2).name == "LeakyRelu"  # not the table's, which has another slope
+
+
+def one_minus_tanh2(z):
+    return 1 - np.tanh(z) ** 2
+
+
+@pytest.mark.parametrize("slope", [one_minus_tanh2, lambda z, a: 1 - a * a])
+def test_two_functions_are_an_activation(slope):
+    own, z = get_activation((np.tanh, slope)), np.linspace(-2, 2, 10).reshape(5, 2)
+    a = own.value(z)
+    assert (own.name, get_activation((one_minus_tanh2, np.cos)).name) == ("tanh", "one_minus_tanh2")
+    assert (a == np.tanh(z)).all()
+    assert own.pullback(3 * z, z, a) == pytest.approx(3 * z * one_minus_tanh2(z), rel=1e-14)
+    assert own != get_activation((np.sin, slope))
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ((np.add, np.cos), "the first of the two functions needs 2 arguments; .* function of z$"),
+        (
+            (np.sin, lambda: 0),
+            r"the second of the two functions needs 0 arguments; .* function of z or \(z, a\)$",
+        ),
+    ],
+)
+def test_functions_of_something_else_are_no_activation(pair, words):
+    with pytest.raises(ValueError, match=f"^activation: {words}"):
+        get_activation(pair)
+
+
+def test_own_functions_give_a_number_for_each_element():
+    z = np.ones((2, 3))
+    one_row = get_activation((lambda z: z[:1], lambda z: z[0]))
+    with pytest.raises(ValueError, match=r"^your activation '<lambda>' gave .* expected a real"):
+        one_row.value(z)
+    with pytest.raises(ValueError, match=r"^your derivative '<lambda>' gave .* expected a real"):
+        one_row.derivative(z, z)
 
 
 @pytest.mark.parametrize("name", ["rleu", "sigmoids", None, 3])

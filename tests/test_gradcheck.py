@@ -290,10 +290,10 @@ def test_one_parameter_beside_its_difference(loss, largest):
                 assert found.difference.step == pytest.approx(h, rel=1e-14)
                 assert found.difference.costs == pytest.approx(costs, rel=1e-14)
                 assert found.difference.slope == pytest.approx(n, abs=rounding)
-                assert found.difference.rounding == pytest.approx(rounding, rel=1e-13)
+                assert found.difference.rounding == pytest.approx(rounding, rel=1e-13, abs=0)
                 scale = max(abs(found.derivative), abs(n), rounding / 2e-6)
                 error = abs(found.derivative - found.difference.slope) / scale
-                assert found.error == pytest.approx(error, rel=1e-6)
+                assert found.error == pytest.approx(error, rel=1e-6, abs=0)
                 assert found.tolerance == 2e-6
                 assert found.passed
 
@@ -357,18 +357,18 @@ def test_which_difference_tells_the_error(derivative, slopes, rounding, toleranc
 @pytest.mark.parametrize(
     ("theta", "activation", "x", "penalty"),
     [
-        ([1e3, 1e3], "exp", 1.0, Penalty()),  # an output beyond the largest number
-        ([1e160, 0.0], "identity", 1.0, Penalty()),  # its square
-        ([1e160, 0.0], "identity", 0.0, Penalty(l2=1.0)),  # a weight's
-        ([1e200, 0.0], "identity", 1e200, Penalty()),
+        ([1e3, 0.0, 0.0], "exp", [1.0, 0.0], Penalty()),  # an output beyond the largest number
+        ([1e160, 0.0, 0.0], "identity", [1.0, 0.0], Penalty()),  # its square
+        ([1e160, 0.0, 0.0], "identity", [0.0, 0.0], Penalty(l2=1.0)),  # a weight's
+        ([1e200, -1e200, 0.0], "identity", [1e200, 1e200], Penalty()),  # ∞ − ∞
     ],
 )
 def test_what_is_not_finite_is_refused(theta, activation, x, penalty):
-    net = Network([1, 1], [activation])
+    net = Network([2, 1], [activation])
     net.theta[:] = theta
     words = (
         r"^the network's cost or gradients on these rows are not finite; take rows of smaller"
         r" numbers, or a network that has not diverged$"
     )
     with pytest.raises(ValueError, match=words):
-        check_gradients(net, [[x]], [[0.0]], penalty=penalty)
+        check_gradients(net, [x], [[0.0]], penalty=penalty)

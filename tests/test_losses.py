@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule.activations import ACTIVATIONS
+from chainrule.activations import ACTIVATIONS, Increasing
 from chainrule.losses import (
     LOSSES,
     TINY,
@@ -342,6 +342,61 @@ def test_a_pair_is_canonical_only_with_the_very_activation():
     assert get_loss("binary_cross_entropy").pairs_with(ACTIVATIONS["logistic"])
     assert not get_loss("binary_cross_entropy").pairs_with(ACTIVATIONS["tanh"])
     assert not any(get_loss("huber").pairs_with(each) for each in ACTIVATIONS.values())
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+def test_alpha_weighs_the_two_classes(alpha):
+    """α times the loss of a 1, 1 − α times that of a 0, in each of the four ways to it."""
+    z = np.linspace(-4, 4, 9)[:, None]
+    a = ACTIVATIONS["sigmoid"].value(z)
+    for y, share in ((np.ones_like(z), alpha), (np.zeros_like(z), 1 - alpha)):
+        for way, of in (
+            ("value", (a, y)),
+            ("gradient", (a, y)),
+            ("value_from_logits", (z, y)),
+            ("delta_from_logits", (z, a, y)),
+        ):
+            ours, plain = (
+                getattr(loss, way)(*of) for loss in (BinaryFocal(2.0, alpha), BinaryFocal())
+            )
+            assert ours == pytest.approx(share * plain, rel=1e-14)
+
+
+def test_two_functions_are_a_loss():
+    own, plain = get_loss((lambda a, y: (a - y) ** 2 / 2, np.subtract)), SquaredError()
+    a, y = np.random.default_rng(0).normal(size=(2, 5, 3))
+    assert own.value(a, y) == pytest.approx(plain.value(a, y), rel=1e-14)
+    assert (own.gradient(a, y) == plain.gradient(a, y)).all()
+    assert (own.target(y) is y, own.output, own.outputs_per_target) == (True, plain.output, 1)
+    assert not own.pairs_with(own.output)
+    with pytest.raises(NotImplementedError):
+        own.value_from_logits(a, y)
+    wide = get_loss((lambda a, y: a.sum(), lambda a, y: a[:1]))
+    for call, what in ((wide.value, "loss"), (wide.gradient, "gradient")):
+        with pytest.raises(ValueError, match=f"^your {what} '<lambda>' gave float64 of shape"):
+            call(a, y)
+    for pair, which, count in (
+        ((np.sin, np.subtract), "first", 1),
+        ((np.add, np.sin), "second", 1),
+    ):
+        words = rf"^loss: the {which} of the two functions needs {count} .* of \(a, y\)$"
+        with pytest.raises(ValueError, match=words):
+            get_loss(pair)
+
+
+def test_what_goes_with_a_loss():
+    assert Quantiles((0.1, 0.9)).output == Increasing(2)
+    assert {name: LOSSES[name]().output.name for name in CANONICAL} == {
+        "squared_error": "identity", "poisson": "exp",
+        "binary_cross_entropy": "sigmoid", "binary_focal": "sigmoid",
+        "cross_entropy": "softmax", "focal": "softmax",
+    }  # fmt: skip
+    words = (
+        r"^label_smoothing=0.1 does not fit Huber, whose targets are no classes; set it to 0, or"
+        r" take one of binary_cross_entropy, cross_entropy, binary_focal, focal$"
+    )
+    with pytest.raises(ValueError, match=words):
+        with_label_smoothing(Huber(), 0.1)
 
 
 def test_unknown_losses_are_refused():
