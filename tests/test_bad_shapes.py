@@ -215,6 +215,7 @@ ESTIMATORS = {
     "n_threads": [(value, "n_threads=.* None or a whole number >= 1") for value in (0, -1, 2.0)],
     "callbacks": [(value, "callbacks=.* sequence of Callback") for value in (3, [3], "abc")],
     "shuffle": [("yes", "True or False")],
+    "loss": [((2,), r"loss=\(2,\) is not valid; did you mean hidden_layer_sizes=\(2,\)\?")],
     "early_stopping": [("yes", "True or False")],
     **{name: [(bad, f"{name}='{bad}' is not valid; did you mean '{near}'. Expected"),
               (3, f"{name}=3 is not valid; expected.*Known: ")]
