@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from chainrule.activations import LeakyRelu
 from chainrule.initializers import Uniform
 from chainrule.losses import LOSSES, get_loss
-from chainrule.network import Network, backpropagate, parameter_count, propagate, row_losses
+from chainrule.network import (
+    Network,
+    Trace,
+    backpropagate,
+    parameter_count,
+    propagate,
+    row_losses,
+)
 from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask
 from strategies import KINKED, SMOOTH, SMOOTH_LOSSES, problems
@@ -214,7 +221,9 @@ def test_what_is_shown(net, rows):
     pairs = zip(grads.dW, grads.db, strict=True)
     norms = [np.sqrt((dW**2).sum() + (db**2).sum()) for dW, db in pairs]
     assert grads.layer_norms() == pytest.approx(norms, rel=1e-14)
+    assert repr(Trace(trace.A[:1])) == "Trace(5 rows; A[0] … A[0] of 2 units)"
     large = net.copy("float32").gradients(np.full(48, 1e30, "float32"))  # whose squares overflow
+    assert repr(large).endswith(f"norm {1e30 * 48**0.5:.4g})")
     assert large.layer_norms() == pytest.approx([1e30 * n**0.5 for n in (9, 16, 15, 8)])
 
 
