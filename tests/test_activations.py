@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal as D
 from decimal import localcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from chainrule.activations import (
     LeakyRelu,
     Selu,
     get_activation,
+    is_activation,
 )
 from strategies import ELEMENTWISE, KINKED, NAMES, SMOOTH
 
@@ -171,11 +173,11 @@ def test_softmax_rows_are_probabilities_even_where_logits_are_large():
 
 
 def test_softmax_pullback_is_its_jacobian_transposed():
-    rng = np.random.default_rng(0)
-    z, g, sigma = rng.normal(size=(1, 4)), rng.normal(size=(1, 4)), ACTIVATIONS["softmax"]
-    h = 1e-6 * np.eye(4)
-    jacobian = (sigma.value(z + h) - sigma.value(z - h)).T / 2e-6  # [i, j] = ∂aᵢ/∂zⱼ
-    assert sigma.pullback(g, z, sigma.value(z)) == pytest.approx(g @ jacobian, rel=1e-8)
+    z, g = np.random.default_rng(0).normal(size=(2, 3, 4))
+    sigma, h = ACTIVATIONS["softmax"], 1e-6 * np.eye(4)
+    for row, pulled in enumerate(sigma.pullback(g, z, sigma.value(z))):
+        jacobian = (sigma.value(z[row] + h) - sigma.value(z[row] - h)).T / 2e-6  # [i, j] = ∂aᵢ/∂zⱼ
+        assert pulled == pytest.approx(g[row] @ jacobian, rel=1e-8)
     with pytest.raises(TypeError, match=r"^softmax has a matrix .*; use pullback\(g, z, a\)$"):
         sigma.derivative(z, g)
 
@@ -217,6 +219,8 @@ def test_two_functions_are_an_activation(slope):
     assert (a == np.tanh(z)).all()
     assert own.pullback(3 * z, z, a) == pytest.approx(3 * z * one_minus_tanh2(z), rel=1e-14)
     assert own != get_activation((np.sin, slope))
+    assert get_activation((partial(np.tanh), slope)).name == "OwnActivation"  # it has no name
+    assert [is_activation(one) for one in ((np.tanh, slope), ("relu", "tanh"))] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -289,3 +293,8 @@ def test_units_that_increase_by_formula(block):
             assert a[row, j] == pytest.approx(z[row, first] + steps.sum(), rel=1e-14)
             slope = 1.0 if j == first else 1 / (1 + np.exp(-z[row, j]))
             assert pulled[row, j] == pytest.approx(slope * g[row, j:end].sum(), rel=1e-13)
+    letters = {"exp": np.exp, "log": np.log, "z": z.T, "a": a.T, "g": g.T}
+    for j in range(5):  # and so says the formula of each unit
+        for method, ours in (("value", a), ("pullback", pulled)):
+            said = eval(sigma.textbook_of(method, j, units=5), letters)
+            assert said == pytest.approx(ours[:, j], rel=1e-13)
