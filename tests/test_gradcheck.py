@@ -235,6 +235,7 @@ def test_parameters_are_moved_one_by_one_up_to_the_limit():
     for limit, directions in ((13, None), (12, 20)):
         report = check_gradients(net, [[0.1, 0.2]], [[1.0]], max_parameters=limit)
         assert report.directions == directions
+        assert [(each.layer, each.shape) for each in report.layers] == [(1, (2, 3)), (2, (3, 1))]
     large = Network([2000, 1], seed=0)  # 2001 parameters, one more than moved by default
     assert check_gradients(large, np.ones((1, 2000)), [[1.0]]).directions == 20
     drawn = [
