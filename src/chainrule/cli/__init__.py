@@ -173,11 +173,19 @@ def evaluate(
 
 
 @app.command()
-def inspect(model: options.Model, as_json: options.Json = False) -> None:
-    """Tell what is in a model file."""
-    from chainrule.cli.progress import tell_header
+def inspect(model: options.ModelOrKept, as_json: options.Json = False) -> None:
+    """Tell what is in a model file, or in checkpoints."""
+    from chainrule.checkpoints import read_checkpoints
+    from chainrule.cli.progress import tell_checkpoints, tell_header
     from chainrule.model_file import read_header
 
+    if model.is_dir() or model.suffix == ".checkpoint":
+        found = read_checkpoints(model)
+        if as_json:
+            print_json({"checkpoints": found})
+        else:
+            tell_checkpoints(found)
+        return
     header = read_header(model)
     if as_json:
         print_json(header)

@@ -122,6 +122,12 @@ Table = Annotated[
     typer.Argument(metavar="TABLE", help="CSV (gzip too) or Parquet file; - is standard input."),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .chainrule file.")]
+ModelOrKept = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A .chainrule file; or checkpoints, a file or --checkpoint's DIR."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
