@@ -17,7 +17,7 @@ import numpy as np
 from chainrule import MLPClassifier, MLPRegressor, Network, train
 
 RNG = np.random.default_rng(0)
-WIDE = {"wide": (60, 16, (700, 700)), "wider": (60, 16, (1000, 1000))}
+WIDE = {"wide": (60, 16, (1000, 1000)), "wider": (60, 16, (1400, 1400))}  # beyond native's FEW
 LONG = {"long": (20_000, 100, (8,)), "longer": (40_000, 100, (8,))}  # rows, inputs, hidden units
 
 
@@ -50,6 +50,8 @@ def cases(engine, dtype):
         yield size, trained(engine, dtype, shape[2]), *shape, 2
     shape = WIDE["wide"]
     yield "wide by SGD", trained(engine, dtype, shape[2], optimizer="sgd"), *shape, 1
+    pulled = {"l2": 1e-4, "weight_decay": 0.01, "optimizer": "sgd"}
+    yield "wide, pulled to zero", trained(engine, dtype, shape[2], **pulled), *shape, 1
     shape = LONG["long"]
     yield "held out", trained(engine, dtype, shape[2], validation=0.2), *shape, 2
     estimator = {"engine": engine, "max_iter": 2, "hidden_layer_sizes": shape[2]}

@@ -257,6 +257,7 @@ ESTIMATORS = {
     "n_threads": [(value, "n_threads=.* None or a whole number >= 1") for value in (0, -1, 2.0)],
     "callbacks": [(value, "callbacks=.* sequence of Callback") for value in (3, [3], "abc")],
     "shuffle": [("yes", "True or False")],
+    "loss": [((2,), r"loss=\(2,\) is not valid; did you mean hidden_layer_sizes=\(2,\)\?")],
     "early_stopping": [("yes", "True or False")],
     **{name: [(bad, f"{name}='{bad}' is not valid; did you mean '{near}'. Expected"),
               (3, f"{name}=3 is not valid; expected.*Known: ")]
@@ -432,6 +433,7 @@ OPTIONS = {
     "--batch-size": (["0", "-1", "2.5", "a"], ONE),
     "--patience": (["0", "a"], ONE),
     "--threads": (["0", "-1"], ONE),
+    "--time-limit": (["0", "-1", "nan", "inf", "a"], "a number > 0 of seconds"),
     "--seed": (["-1", "4294967296", "a", "2.5"], "expected a whole number 0 to 4294967295"),
     "--validation": (["-0.1", "1", "nan", "a"], "expected a number from 0 to 0.9"),
     "--learning-rate": (["0", "-1", "nan", "inf", "a"], "expected a number > 0, such as 0.001"),

@@ -225,6 +225,35 @@ def test_epochs_equal_the_reference(optimizer, schedule, draw):
     assert_epochs(draw.draw(cases(None, optimizer, schedule)).smooth, 3, 1e-10)
 
 
+@built
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_layer_whose_optimizer_state_stays_in_its_place_equals_the_reference(
+    optimizer, dtype, threads
+):
+    """Beyond wide.h's FEW parameters; the widths fill the last panel, or leave some of it."""
+    rng = np.random.default_rng(0)
+    X, Y = rng.normal(size=(9, 3)).astype(dtype), rng.normal(size=(9, 2)).astype(dtype)
+    for sizes in ([3, 740, 713, 2], [3, 720, 736, 2]):
+        assert (sizes[1] + 1) * sizes[2] > 2**19
+        network = Network(sizes, "tanh", dtype=dtype)
+        plan = Plan(
+            LOSSES["squared_error"](), mild(optimizer), SCHEDULES["constant"](), Penalty(l2=0.1),
+            batch_size=4, epochs=2, shuffle=False,
+        )  # fmt: skip
+        case = Case(plan, network, Data(X, Y, None), SETS[-1])
+        (reference, at), (native, there) = case.engines()
+        native.n_threads = native.job.threads = threads
+        for _ in range(2):  # the second goes on from what the first left
+            reference.advance(at, 1, np.inf)
+            native.advance(there, 1, np.inf)
+        rel = 1e-9 if dtype == "float64" else 1e-3
+        assert_near(native.network.theta, reference.network.theta, rel)
+        for slot, other in zip(there.slots, at.slots, strict=True):
+            np.testing.assert_allclose(slot, other, rtol=0, atol=rel * abs(other).max())
+
+
 def other_settings(member):
     """Return a member of the same class with all of its numbers changed."""
     changed = {f.name: getattr(member, f.name) for f in dataclasses.fields(member)}

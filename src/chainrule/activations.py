@@ -306,6 +306,11 @@ class Increasing(OverRows):
 
     block: int = 0
     initializer: ClassVar[str] = "lecun_uniform"
+    textbook: ClassVar[Mapping[str, str]] = {
+        "value": "a[j - 1] + log(1 + exp(z))",
+        "pullback": "g[j:].sum(axis=1) / (1 + exp(-z))",
+        "note": "a block's first unit has a = z, and after its last there is none",
+    }
 
     def __post_init__(self) -> None:
         if not is_whole(self.block):
@@ -321,6 +326,18 @@ class Increasing(OverRows):
             a[:, block.start] = z[:, block.start]
             a[:, block] = cumsum(a[:, block], axis=1)
         return a
+
+    def textbook_of(self, method: str, j: int, units: int) -> str:
+        """Return the formula of unit j: the first of a block has no softplus, the last no next.
+
+        >>> Increasing(2).textbook_of("pullback", 2, units=4)
+        '(g[2] + g[3])'
+        """
+        block = next(range(units)[b] for b in self._blocks(units) if j in range(units)[b])
+        if method == "value":
+            return f"z[{j}]" if j == block[0] else f"a[{j - 1}] + log(1 + exp(z[{j}]))"
+        after = " + ".join(f"g[{k}]" for k in range(j, block[-1] + 1))
+        return f"({after})" if j == block[0] else f"({after}) / (1 + exp(-z[{j}]))"
 
     def pullback(self, g: Array, z: Array, a: Array) -> Array:
         slope, after = Sigmoid().value(z), g + 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import sys
+from collections.abc import Iterator
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Array: TypeAlias = NDArray[np.floating[Any]]
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector register
+BLOCK = 1 << 16  # numbers that are computed with at a time, where there may be very many
 
 
 def aligned_zeros(size: int, dtype: np.dtype[Any] | str = "float64") -> Array:
@@ -26,6 +28,17 @@ def aligned_zeros(size: int, dtype: np.dtype[Any] | str = "float64") -> Array:
     raw = np.zeros(size * dtype.itemsize + ALIGNMENT, dtype=np.uint8)
     start = -address(raw) % ALIGNMENT
     return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+def pieces(*arrays: Array) -> Iterator[tuple[Array, ...]]:
+    """Yield arrays of one shape a few rows at a time, so that what is computed of them is small.
+
+    >>> [first.shape for first, second in pieces(np.zeros((3, 50_000)), np.ones((3, 50_000)))]
+    [(1, 50000), (1, 50000), (1, 50000)]
+    """
+    rows = max(1, BLOCK // max(1, arrays[0][:1].size))
+    for first in range(0, len(arrays[0]), rows):
+        yield tuple(each[first : first + rows] for each in arrays)
 
 
 def address(values: NDArray[Any]) -> int:

@@ -22,13 +22,14 @@ from typing import Any
 import numpy as np
 
 from chainrule.activations import Activation, get_activation, is_activation
-from chainrule.arrays import Array, aligned_zeros, is_whole
+from chainrule.arrays import Array, aligned_zeros, is_whole, pieces
 from chainrule.data import as_matrix, as_targets, as_weights, check_dtype, check_sizes
 from chainrule.initializers import Initializer, first_weights, get_initializer
 from chainrule.losses import Loss, get_loss
 from chainrule.memory import refuse_beyond_memory
 from chainrule.native.predict import Passage, Passages
 from chainrule.penalties import Penalty
+from chainrule.sparse import product
 from chainrule.trace import Dense as Dense
 from chainrule.trace import Gradients as Gradients
 from chainrule.trace import Trace as Trace
@@ -73,7 +74,7 @@ def backpropagate(
     delta[last] = output_delta(layers, trace, Y, loss) * share  # BP1
     for l in range(last, -1, -1):
         into.db[l][:] = delta[l].sum(axis=0)  # BP3
-        into.dW[l][:] = trace.fed(l).T @ delta[l]  # BP4
+        into.dW[l] = product(trace.fed(l).T, delta[l], out=into.dW[l])  # BP4
         if l > 0:
             dA = trace.drop(l, delta[l] @ layers[l].W.T)
             delta[l - 1] = layers[l - 1].activation.pullback(dA, trace.Z[l - 1], trace.A[l])  # BP2
@@ -92,7 +93,7 @@ def total_cost(
     """Return C: the loss averaged by `share` (n, 1), plus the penalty for total weight `n`."""
     cost = float(share[:, 0] @ row_losses(layers, trace, Y, loss))
     for layer in layers if penalty else ():
-        cost += float(penalty.value(layer.W, n).sum())
+        cost += sum(float(penalty.value(w, n).sum()) for (w,) in pieces(layer.W))
         if penalty.biases:
             cost += float(penalty.value(layer.b, n).sum())
     return cost
@@ -101,7 +102,8 @@ def total_cost(
 def add_penalty(layers: Sequence[Dense], penalty: Penalty, n: float, into: Gradients) -> None:
     """Add the penalty's gradient to `into`, for total sample weight `n`."""
     for layer, dW, db in zip(layers if penalty else (), into.dW, into.db, strict=False):
-        dW += penalty.gradient(layer.W, n)
+        for w, into_w in pieces(layer.W, dW):
+            into_w += penalty.gradient(w, n)
         if penalty.biases:
             db += penalty.gradient(layer.b, n)
 

@@ -21,6 +21,18 @@ def is_sparse(values: Any) -> bool:
     return bool(sparse.issparse(values))
 
 
+def product(A: Any, B: Array, out: Array) -> Array:
+    """Return A·B, written into `out`; A may be sparse.
+
+    >>> product(sparse.eye_array(2), np.ones((2, 1)), out=np.empty((2, 1))).ravel()
+    array([1., 1.])
+    """
+    if not is_sparse(A):
+        return np.matmul(A, B, out=out)
+    out[:] = A @ B
+    return out
+
+
 def as_rows(values: Any, name: str = "X", dtype: Any = None) -> Any:
     """Return a sparse matrix by rows (CSR), each row's columns in order and each once.
 

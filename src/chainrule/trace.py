@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.activations import Activation
-from chainrule.arrays import Array
+from chainrule.arrays import Array, pieces
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +77,8 @@ class Gradients:
 
 def norm(values: Array) -> float:
     """Return the Euclidean norm, added up in float64: the square of 1e20 has no float32."""
-    flat = values.ravel().astype(np.float64, copy=False)
-    return float(np.sqrt(flat @ flat))
+    parts = (part.astype(np.float64, copy=False) for (part,) in pieces(values.ravel()))
+    return float(np.sqrt(sum(part @ part for part in parts)))
 
 
 def _widths(values: Sequence[Any]) -> str:

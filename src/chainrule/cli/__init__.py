@@ -60,6 +60,7 @@ def train(
     validation: options.Validation = DEFAULT.validation,
     engine: options.Engine = DEFAULT.engine,
     threads: options.Threads = None,
+    time_limit: options.TimeLimit = None,
     report: options.Report = None,
     checkpoint: options.Checkpoint = None,
     every: options.Every = None,
@@ -71,7 +72,7 @@ def train(
     kept = keeping.checkpoints(checkpoint, every, resume, force)
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
-        batch_size, seed, validation, engine, threads,
+        batch_size, seed, validation, engine, threads, time_limit,
     )  # fmt: skip
     _train(table, target, output, report, settings, kept, as_json, force)
 

@@ -203,6 +203,14 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from --checkpoint DIR; begin where it is empty.")
 ]
 Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        parser=_number("--time-limit", "a number > 0 of seconds", lambda x: x > 0),
+        metavar="SECONDS",
+        help="Stop training then, and keep the best so far.",
+    ),
+]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
 Seed = Annotated[
     int,

@@ -103,8 +103,8 @@ def _refuse_what_cannot_fit(engine: str, plan: Plan, network: Network, data: Dat
     native, wide = engine == "native", 8 / network.dtype.itemsize
     slots = len(getattr(plan.optimizer, "slots", ()))
     vectors: float = 2 + slots  # the gradient, the best parameters, what the optimizer remembers
-    if native:  # in panels: W, its transpose, the slots, and a gradient that is looked at
-        vectors += 2 + slots + (plan.clip_norm is not None)
+    if native:  # in panels: W, its transpose, and a gradient that is looked at
+        vectors += 2 + (plan.clip_norm is not None)
     vectors += (1 + native) * (plan.ema_decay is not None)
     vectors += plan.gradient_accumulation_steps > 1
     if isinstance(plan.optimizer, LBFGS):  # SciPy's pairs and scratch, in float64

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, pieces
 from chainrule.data import Rows, batches
 from chainrule.engine.contract import (
     COLUMNS,
@@ -43,7 +43,6 @@ from chainrule.optimizers import Optimizer, averaged, decayed
 from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask
 
-BLOCK = 1 << 16  # parameters that are updated at a time: so what rules reckon with stays small
 SMALL_STEP = 1e9  # flops; below, OpenBLAS threads waiting for a busy core cost more than they bring
 
 
@@ -158,16 +157,15 @@ class ReferenceEngine:
         plan, rate = self.plan, self._rate(state)
         assert isinstance(plan.optimizer, Optimizer)
         for layer in self.layers if plan.weight_decay else ():
-            layer.W[:] = decayed(layer.W, rate, plan.weight_decay)
-        for first in range(0, g.size, BLOCK):
-            at = slice(first, first + BLOCK)
-            slots = tuple(slot[at] for slot in state.slots)
-            theta, moved = plan.optimizer.update(self.theta[at], g[at], slots, rate, state.t)
-            self.theta[at] = theta
+            for (w,) in pieces(layer.W):
+                w[:] = decayed(w, rate, plan.weight_decay)
+        for theta, mean, gradient, *slots in pieces(
+            self.theta, self.network.theta, g, *state.slots
+        ):  # so that what the rule computes in between stays small
+            theta[:], moved = plan.optimizer.update(theta, gradient, tuple(slots), rate, state.t)
             for slot, new in zip(slots, moved, strict=True):
                 slot[:] = new
             if plan.ema_decay is not None:
-                mean = self.network.theta[at]
                 mean[:] = averaged(mean, theta, plan.ema_decay, state.t)
 
     def _gradient(self, t: int, rows: Rows, n: float) -> tuple[float, float]:

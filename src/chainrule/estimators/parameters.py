@@ -109,6 +109,8 @@ def check_parameters(given: Mapping[str, Any], table: Mapping[str, Parameter]) -
             hint = nearest(value, names) if isinstance(value, str) else ""
             known = f". Known: {', '.join(names)}" if names else ""
             shown = " ".join(repr(value).split())[:100]
+            if name == "loss" and several(whole)(value):  # MLPRegressor((100,)): loss comes first
+                hint = f"; did you mean hidden_layer_sizes={shown}?"
             raise ValueError(
                 f"{name}={shown} is not valid{hint}{' Expected' if hint else '; expected'}"
                 f" {parameter.expected}{known}"

@@ -97,13 +97,13 @@ class Passes:
         sigma = self.told.network.layers[l].activation
         what = self.named("a", "j", layer=l + 1)
         formula, where, lines = table_lines(
-            what, sigma, "value", {"z": self.told.trace.Z[l]}, self.place(z=("z", l)), self.numbers,
-            A, told,
+            what, sigma, "value", {"z": self.told.trace.Z[l]},
+            self.place(z=("z", l), a=("a", l + 1)), self.numbers, A, told,
         )  # fmt: skip
         return Step(
             "a", l, f"What each unit answers: {sigma.name}",
             (Symbol("A", (), l + 1), Call("σ", (Symbol("Z", (), l),))), (what, formula),
-            f"trace.A[{l + 1}]", A, tuple(lines), A.size - len(told), where=where,
+            f"trace.A[{l + 1}]", A, tuple(lines), A.size - len(told), notes_of(sigma), where,
         )  # fmt: skip
 
     def smoothing(self) -> Step:
@@ -352,6 +352,12 @@ class Passes:
             return sigma.derivative(z, a)[0]
         units = np.eye(z.shape[1])
         return np.stack([sigma.pullback(e[None], z, a)[0] for e in units], axis=1)
+
+
+def notes_of(sigma: Activation) -> tuple[str, ...]:
+    """Return what an activation's formula leaves to be said."""
+    note = getattr(sigma, "textbook", {}).get("note")
+    return () if note is None else (note,)
 
 
 def is_elementwise(sigma: Activation) -> bool:

@@ -80,6 +80,12 @@ def read(owner: Any, method: str, units: bool = True, tangent: bool = False) -> 
     raise Unreadable(f"{type(owner).__name__} has no {method}")
 
 
+def read_of(owner: Any, method: str, j: int, units: int) -> Expr:
+    """Return the formula of unit j, of an owner whose units differ and say so by `textbook_of`."""
+    tree = ast.parse(owner.textbook_of(method, j, units), mode="eval").body
+    return Reader(owner, units=True).of(tree)
+
+
 def _read_function(function: Callable[..., Any], reader: Reader) -> Formula:
     steps: list[tuple[str, Expr]] = []
     reader.names = function.__globals__
@@ -231,6 +237,9 @@ class Reader:
                 return Symbol(name)
             case ast.Subscript(value=ast.Attribute(attr="shape")):
                 return Symbol("K")
+            case ast.Subscript(value=ast.Name(id=name)):  # of another unit: a[0], a[j - 1]
+                other = ast.unparse(node.slice).replace(" - ", "−")
+                return Symbol(name, (int(other) if other.isdecimal() else other,))
             case ast.UnaryOp(op=ast.USub()):
                 return Negative(self.of(node.operand))
             case ast.BinOp():
@@ -261,6 +270,8 @@ class Reader:
     def call(self, node: ast.Call) -> Expr:
         """Return a call: of a function, over the units of a row, or of another formula."""
         match node.func:
+            case ast.Attribute(value=ast.Subscript(value=ast.Name(id=name)), attr="sum"):
+                return Sum("k≥j", Symbol(name, ("k",)))  # g[j:]
             case ast.Attribute(value=owner, attr="sum" | "max" as name) if node.keywords:
                 return self.over_units(owner, name)
             case ast.Attribute(value=ast.Name(id="self"), attr="derivative" | "value" as name):

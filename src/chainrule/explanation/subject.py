@@ -106,6 +106,11 @@ def _of_estimator(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subje
     told = _of_network(
         network, features, Y, own | {k: v for k, v in given.items() if v is not None}
     )
+    if told.penalty.alpha:
+        told.notes.append(
+            f"alpha is divided by the weight of the rows told, {told.total:g}; in training by a"
+            " batch's, so a few rows' C and dW have more of the penalty than it had"
+        )
     told.notes += notes
     return told
 

@@ -22,7 +22,7 @@ from chainrule.explanation.expressions import (
     transform,
 )
 from chainrule.explanation.parts import Line
-from chainrule.explanation.reading import Formula, Unreadable, letter, read, run
+from chainrule.explanation.reading import Formula, Unreadable, letter, read, read_of, run
 from chainrule.explanation.subject import Subject
 
 MOST_TERMS = 12  # of a sum; the rest is told together
@@ -172,6 +172,11 @@ def table_lines(
     result, steps, formula = applied(owner, method, arguments, place, tangent)
     sizes = {"k": values.shape[1]}
     lines = []
+    if hasattr(owner, "textbook_of"):  # units differ
+        for r, j in told:
+            own = place.put(read_of(owner, method, j, values.shape[1]))
+            lines.append(line(what, own, numbers, values[r, j], {}, r=r, j=j))
+        return result, (), lines
     for r, j in told:
         where = []
         for (target, expr, before), (_, _, after) in pairwise(steps):

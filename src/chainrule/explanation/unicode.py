@@ -21,7 +21,7 @@ from chainrule.explanation.expressions import (
     is_spelt,
 )
 
-SUBSCRIPTS = str.maketrans("0123456789ijkmnr", "₀₁₂₃₄₅₆₇₈₉ᵢⱼₖₘₙᵣ")
+SUBSCRIPTS = str.maketrans("0123456789−ijkmnr", "₀₁₂₃₄₅₆₇₈₉₋ᵢⱼₖₘₙᵣ")
 SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 SUM, PRODUCT, POWER, ATOM = 1, 2, 3, 4  # how tightly a node holds together
 

@@ -19,17 +19,33 @@ template <class T> struct Panels {
   i64 at(i64 p) const { return p * rows * PANEL<T>; }
   i64 size() const { return at(count() - 1) + rows * width(count() - 1); }
 
-  // Copy a matrix into panels, and back. What pads the last panel is left as it is.
-  void pack(const T *from, T *to) const {
-    EACH(p, count()) EACH(i, rows) {
-      const T *row = from + i * columns + p * PANEL<T>;
-      EACH(k, used(p)) to[at(p) + i * width(p) + k] = row[k];
-    }
+  // Copy rows of one panel from a matrix, and back. What pads the last panel becomes zero.
+  void pack(i64 p, i64 first, i64 n, const T *from, T *to) const {
+    const i64 wide = width(p), whole = used(p);
+    from += first * columns + p * PANEL<T>;
+    if (whole == PANEL<T>) EACH(i, n) copy<PANEL<T>>(from + i * columns, to + i * PANEL<T>);
+    else EACH(i, n) EACH(k, wide) to[i * wide + k] = k < whole ? from[i * columns + k] : T(0);
   }
-  void unpack(const T *from, T *to) const {
-    EACH(p, count()) EACH(i, rows) {
-      T *row = to + i * columns + p * PANEL<T>;
-      EACH(k, used(p)) row[k] = from[at(p) + i * width(p) + k];
+  void unpack(i64 p, i64 first, i64 n, const T *from, T *to) const {
+    const i64 wide = width(p), whole = used(p);
+    to += first * columns + p * PANEL<T>;
+    if (whole == PANEL<T>) EACH(i, n) copy<PANEL<T>>(from + i * PANEL<T>, to + i * columns);
+    else EACH(i, n) EACH(k, whole) to[i * columns + k] = from[i * wide + k];
+  }
+  // Copy a matrix into panels, and back.
+  void pack(const T *from, T *to) const { EACH(p, count()) pack(p, 0, rows, from, to + at(p)); }
+  void unpack(const T *from, T *to) const { EACH(p, count()) unpack(p, 0, rows, from + at(p), to); }
+
+  // Bring n rows of panel p of the transpose, from row `first` on and `wide` apart, in as columns.
+  void turn_in(i64 first, i64 n, const T *from, i64 wide, i64 p, T *to) const {
+    for (i64 i = 0; i < n; i += LANES<T>, from += LANES<T> * wide) {
+      const i64 q = (first + i) / PANEL<T>, step = width(q);
+      T *here = to + at(q) + p * PANEL<T> * step + (first + i) % PANEL<T>;
+      if (n - i >= LANES<T>)
+        for (i64 k = 0; k < wide; k += LANES<T>)
+          transpose<T>(from + k, wide, here + k * step, step);
+      else
+        EACH(j, n - i) EACH(k, wide) here[k * step + j] = from[j * wide + k];
     }
   }
 };

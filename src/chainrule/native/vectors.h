@@ -26,6 +26,11 @@ template <class T> INLINE i64 stride(i64 n) {
   return step * i64(sizeof(T)) % 1024 ? step : step + 2 * LANES<T>;
 }
 
+// Copy N numbers.
+template <i64 N, class T> INLINE void copy(const T *from, T *to) {
+  __builtin_memcpy(to, from, N * sizeof(T));
+}
+
 // Call f(i) for i < n, which is whole vectors: each vector's worth of calls becomes vector code. What
 // f writes for one i it must not read for another.
 template <class T, class F> INLINE void lanewise(i64 n, const F &f) {

@@ -11,6 +11,7 @@
 
 constexpr i64 TILE_INPUTS = 96;
 constexpr i64 GROUP = 6;            // rows that tiles of rows are made of
+constexpr i64 FEW = 1 << 19;        // parameters of a layer, of which copies in panels cost little memory
 constexpr i64 TILE_BYTES = 1 << 18; // bytes of a layer's rows that a tile may have, to stay in the cache
 
 // Where one layer's numbers lie.
@@ -18,6 +19,7 @@ template <class T> struct Level {
   i64 n_in, n_out, in, out;  // sizes, and the distances between rows of so many
   Panels<T> as, turned_as;   // how parameters lie, biases as the last row; and the transpose
   T *w, *turned, *g, *slots[2], *mean;
+  bool in_place;     // the slots lie where the state has them, as parameters do, not in panels
   T *z, *a, *delta;  // blocks of rows
   T *fed, *mask;     // and where something drops out
   i64 first_tile;
@@ -61,7 +63,8 @@ template <class T> struct Wide {
       v.w = supply.take<T>(v.as.size());
       if (l > 0) v.turned = supply.take<T>(v.turned_as.size());
       if (job.keep_gradient) v.g = supply.take<T>(v.as.size());
-      EACH(s, job.slots_used) v.slots[s] = supply.take<T>(v.as.size());
+      v.in_place = v.as.size() > FEW;
+      if (!v.in_place) EACH(s, job.slots_used) v.slots[s] = supply.take<T>(v.as.size());
       if (job.ema_decay > 0) v.mean = supply.take<T>(v.as.size());
       v.z = supply.take<T>(rows * v.out), v.a = supply.take<T>(rows * v.out);
       v.delta = supply.take<T>(rows * v.out);
@@ -87,9 +90,13 @@ template <class T> struct Wide {
   void begin(bool training) {
     i64 at = 0;
     EACH(l, job.n_layers) {
-      const Level<T> &v = levels[l];
+      Level<T> &v = levels[l];
       v.as.pack((const T *)job.theta + at, v.w);
-      if (training) EACH(s, job.slots_used) v.as.pack((const T *)job.slots[s] + at, v.slots[s]);
+      if (training) EACH(s, job.slots_used) {
+        T *slot = (T *)job.slots[s] + at;
+        if (v.in_place) v.slots[s] = slot;
+        else v.as.pack(slot, v.slots[s]);
+      }
       if (training && v.mean) v.as.pack((const T *)job.average + at, v.mean);
       at += v.as.rows * v.as.columns;
     }
@@ -103,7 +110,7 @@ template <class T> struct Wide {
     i64 at = 0;
     EACH(l, job.n_layers) {
       const Level<T> &v = levels[l];
-      EACH(s, job.slots_used) v.as.unpack(v.slots[s], (T *)job.slots[s] + at);
+      if (!v.in_place) EACH(s, job.slots_used) v.as.unpack(v.slots[s], (T *)job.slots[s] + at);
       at += v.as.rows * v.as.columns;
     }
   }
@@ -342,8 +349,14 @@ template <class T> struct Wide {
     const i64 at = place(tile), wide = width(tile), used = v.as.used(tile.p);
     T *w = v.w + at;
     let_decay(job, now, w, tile.inputs * wide);
-    take_step<T>(job, now, w, g, v.slots[0] + at, v.slots[1] ? v.slots[1] + at : nullptr,
-                 tile.count * wide);
+    T room[2][(TILE_INPUTS + 1) * PANEL<T>], *slots[2] = {};
+    EACH(s, job.slots_used) {
+      slots[s] = v.in_place ? room[s] : v.slots[s] + at;
+      if (v.in_place) v.as.pack(tile.p, tile.first, tile.count, v.slots[s], slots[s]);
+    }
+    take_step<T>(job, now, w, g, slots[0], slots[1], tile.count * wide);
+    if (v.in_place)
+      EACH(s, job.slots_used) v.as.unpack(tile.p, tile.first, tile.count, slots[s], v.slots[s]);
     if (used < wide)  // what pads stays zero, whatever the rule makes of a gradient of zero
       EACH(i, tile.count) for (i64 k = used; k < wide; k++) w[i * wide + k] = 0;
     average(job, now, v.mean + at, w, tile.count * wide);
@@ -354,18 +367,7 @@ template <class T> struct Wide {
   void turn(const Tile &tile) {
     const Level<T> &v = levels[tile.l];
     if (tile.l == 0) return;
-    const i64 wide = width(tile);
-    const T *w = v.w + place(tile);
-    for (i64 i = 0; i < tile.inputs; i += LANES<T>) {
-      const i64 q = (tile.first + i) / PANEL<T>, step = v.turned_as.width(q);
-      T *to = v.turned + v.turned_as.at(q) + tile.p * PANEL<T> * step + (tile.first + i) % PANEL<T>;
-      const T *from = w + i * wide;
-      if (tile.inputs - i >= LANES<T>)
-        for (i64 k = 0; k < wide; k += LANES<T>)
-          transpose<T>(from + k, wide, to + k * step, step);
-      else
-        EACH(j, tile.inputs - i) EACH(k, wide) to[k * step + j] = from[j * wide + k];
-    }
+    v.turned_as.turn_in(tile.first, tile.inputs, v.w + place(tile), width(tile), tile.p, v.turned);
   }
 
   // Return the first layer whose z or a holds a number that is not finite; else how many there are.
