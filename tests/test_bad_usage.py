@@ -205,6 +205,7 @@ def test_debug_shows_the_traceback(run, monkeypatch, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_quiet(run, tmp_path):
     """As in `chainrule predict … | head -1`, with more rows than a pipe holds, and with few."""
     assert run(*TRAIN)[0] == 0

@@ -188,6 +188,7 @@ def test_curves_show_their_slopes(tmp_path):
     assert texts.count("slope 0.90") == len(scaling.CURVES)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("native" not in ENGINES, reason="there is no native engine")
 def test_the_program_measures_prints_and_writes(tmp_path, capsys):
     words = ["--quick", "--only", "steps,small", "--rounds", "2", "--seconds", "0.002"]

@@ -131,6 +131,7 @@ def test_a_time_limit_ends_every_try_and_a_model_is_written(run, table, tmp_path
     assert run("evaluate", "birds.chainrule", "birds.csv")[0] == 0
 
 
+@pytest.mark.slow
 def test_same_seed_same_bytes_in_a_second_process(run, table, tmp_path):
     table.write_csv(tmp_path / "birds.csv")
     words = ["train", "birds.csv", "--target", "species", "--epochs", "5", "-o"]
@@ -147,6 +148,7 @@ def _weights(path):
     return [array.tobytes() for array in load_model(path)[-1].coefs_]
 
 
+@pytest.mark.slow
 def test_a_healthy_training_ends_calmly_and_a_sick_one_says_why(run, table, tmp_path):
     """What is serious stands at the end of train; `diagnose` tells all of it."""
     table.write_csv(tmp_path / "birds.csv")
@@ -179,6 +181,7 @@ def test_the_command_line_is_told_its_own_options(run, table, tmp_path):
     assert re.search(r"→ Try --learning-rate \S+", out)
 
 
+@pytest.mark.slow
 def test_demo_goes_the_whole_way(run, tmp_path):
     code, out, _ = run("demo")
     assert code == 0

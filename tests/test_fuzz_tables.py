@@ -143,7 +143,7 @@ TYPES = {
 kinds = st.sampled_from(sorted(TYPES, key=str))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.lists(kinds, min_size=1, max_size=4), st.integers(1, 8), st.data())
 def test_a_table_of_pyarrow(tmp_path_factory, types, height, data):
     """Every value of Parquet is the same, but for what texts and NaN mean as a gap."""
