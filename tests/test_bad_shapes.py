@@ -218,7 +218,7 @@ ESTIMATORS = {
     "loss": [((2,), r"loss=\(2,\) is not valid; did you mean hidden_layer_sizes=\(2,\)\?")],
     "early_stopping": [("yes", "True or False")],
     **{name: [(bad, f"{name}='{bad}' is not valid; did you mean '{near}'. Expected"),
-              (3, f"{name}=3 is not valid; expected.*Known: ")]
+              (-3, f"{name}=-3 is not valid; expected.*Known: ")]
        for name, (bad, near) in NAMES.items()},
 }  # fmt: skip
 
