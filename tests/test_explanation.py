@@ -313,6 +313,15 @@ def test_the_text_is_plain_in_a_notebook_too(monkeypatch, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_the_diagram_has_room_for_the_names_and_values_of_inputs():
+    net = Network([2, 1], seed=0)
+    names = ["first is missing", "second"]
+    page = explain(net, [[-0.06324, 1.0]], [[2.0]], features=names).to_html()
+    at = float(re.search(r'<text x="(\d+)" y="\d+" class="label" text-anchor="end">', page)[1])
+    assert at > 0.6 * 12 * max(map(len, names))  # DejaVu Sans takes 0.6 em a letter, rather less
+    assert 'class="a">−0.063</text>' in page  # seven letters would reach over the circle's edge
+
+
 def test_the_diagram_has_room_for_the_target_and_its_name():
     net = Network([1, 1], seed=0)
     widths = []
