@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chainrule import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES, MLPClassifier, MLPRegressor
+from chainrule.callbacks import EarlyStopping
 from chainrule.initializers import INITIALIZERS
 from chainrule.names import ELSEWHERE, nearest
 from chainrule.preprocessing.features import SCALINGS
@@ -70,6 +71,7 @@ def test_nothing_is_guessed_where_nothing_is_near(table, word):
         (MLPClassifier, {"loss": "categorical_crossentropy"}, "did you mean 'auto'"),
         (MLPClassifier, {"activation": "swish"}, "did you mean 'silu'"),
         (MLPClassifier, {"learning_rate": 0.01}, r"did you mean learning_rate_init=0.01\?"),
+        (MLPClassifier, {"callbacks": EarlyStopping()}, r"mean callbacks=\[EarlyStopping\(…\)\]"),
         (MLPClassifier, {"scale_X": True}, "did you mean 'standard'"),
     ],
 )

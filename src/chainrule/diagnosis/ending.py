@@ -92,7 +92,7 @@ def stopped(e: Evidence) -> Iterator[Finding]:
     if still := _metric_stood_still(e, reason):
         fell = late_fall(e.validation_losses)
         ending, told = Ending(ending.pattern), still
-        advice = f"Try {e.say('monitor')}, which is steadier than a metric that counts right rows."
+        advice = f"Try {e.say('monitor')}, which sees progress that a metric does not."
         severity = "warning" if fell > FALLS_FAST * e.unit else "note"
     if ending.pattern in ("diverged", "failed"):
         severity = "warning"

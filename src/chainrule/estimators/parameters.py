@@ -123,6 +123,8 @@ def _hint(name: str, value: Any, names: Sequence[str], shown: str) -> str:
         return f"; did you mean hidden_layer_sizes={shown}?"
     if name == "learning_rate" and number(0, open_low=True)(value):  # a schedule here
         return f"; did you mean learning_rate_init={shown}?"
+    if name == "callbacks" and hasattr(value, "on_epoch_end"):  # one, without a list
+        return f"; did you mean callbacks=[{type(value).__name__}(…)]?"
     return "; did you mean 'standard'?" if name in ("scale_X", "scale_y") and value is True else ""
 
 
