@@ -33,9 +33,9 @@ from chainrule.explanation.telling import (
     element,
     line,
     pairs,
+    penalty_note,
     table_lines,
 )
-from chainrule.explanation.unicode import number_text
 from chainrule.losses import Loss
 
 GAP = 1e-9  # relative, between a loss from its definition and from the logits
@@ -155,9 +155,7 @@ class Passes:
             extra = told.cost - float(told.share[:, 0] @ values.sum(axis=1))
             self.numbers.shared["P", None] = extra
             formula = add(formula, Symbol("P"))
-            settings = {name: value for name, value in vars(told.penalty).items() if value}
-            shown = ", ".join(f"{name}={value:g}" for name, value in settings.items())
-            notes = (f"P = {number_text(extra)} is what the weights cost, with {shown}",)
+            notes = (penalty_note(told.penalty, extra),)
         if not self.one:
             notes = (f"pᵣ is the row's share of the weight, {_share(told)}", *notes)
         sizes = {"k": net.sizes[-1], "r": told.n}
