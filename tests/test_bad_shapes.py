@@ -145,6 +145,8 @@ def test_a_network_of_another_width():
         network().predict(X[:, :2])
     with pytest.raises(ValueError, match=r"the trace has Z .*trace = network.forward\(X\)"):
         network().backward(Network([3, 5, 1]).forward(X), np.zeros((N, 1)))
+    with pytest.raises(ValueError, match=r"trace is a ndarray; expected what `forward` returns"):
+        network().backward(X, np.zeros((N, 1)))
 
 
 # Weights ---------------------------------------------------------------------------------------
