@@ -10,18 +10,13 @@ failure, and its file is kept in FOLDER. Case i of a seed is the same on every m
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import json
 import random
 import re
 import resource
-import signal
 import sys
-import time
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,6 +27,18 @@ from chainrule import model_file
 from chainrule.model_file import ModelFileError
 from chainrule.model_file.container import explained
 from chainrule.model_file.header import read_start
+from fuzzing import (
+    Damage,
+    Found,
+    at_most,
+    edited,
+    flipped,
+    main,
+    refused,
+    spliced,
+    truncated,
+    try_all,
+)
 
 ZOO = Path(__file__).with_name("zoo")
 SUM = re.compile(rb'\\"sha256\\":\\"([0-9a-f]{64})\\"')
@@ -92,38 +99,7 @@ def places(value: Any) -> list[tuple[Any, Any]]:
     return found
 
 
-# What may happen to a file: each takes it, a source of randomness and another file ---------------
-
-
-def truncated(content: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Cut off the end."""
-    return content[: rng.randrange(len(content))]
-
-
-def flipped(content: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Flip one to four bits."""
-    changed = bytearray(content)
-    for _ in range(rng.choice([1, 1, 2, 4])):
-        changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
-    return bytes(changed)
-
-
-def edited(content: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Overwrite, insert, delete or repeat some bytes."""
-    at, size = rng.randrange(len(content)), rng.choice([1, 1, 2, 8, 64])
-    some = rng.choice([rng.randbytes(size), b"\0" * size, b"\xff" * size, b'"' * size, b"9" * size])
-    rest = content[at + size :]
-    return content[:at] + rng.choice(
-        [some + rest, some + content[at:], rest, content[at : at + size] + content[at:]]
-    )
-
-
-def spliced(content: bytes, rng: random.Random, other: bytes) -> bytes:
-    """Join the beginning of one file and the end of another, often where the header ends."""
-    if rng.random() < 0.5:
-        n, m = (8 + int.from_bytes(each[:8], "little") for each in (content, other))
-        return content[:n] + other[m:]
-    return content[: rng.randrange(len(content))] + other[rng.randrange(len(other)) :]
+# What may happen to such a file -------------------------------------------------------------------
 
 
 def length_forged(content: bytes, rng: random.Random, other: bytes) -> bytes:
@@ -218,7 +194,7 @@ def keys_repeated(content: bytes, rng: random.Random, other: bytes) -> bytes:
     return len(header).to_bytes(8, "little") + header + data
 
 
-DAMAGES: list[Callable[[bytes, random.Random, bytes], bytes]] = [
+DAMAGES: list[Damage] = [
     truncated, flipped, edited, spliced, length_forged, tensors_forged, description_forged,
     description_forged, description_forged, keys_repeated,
 ]  # fmt: skip
@@ -264,77 +240,37 @@ def fence(size: int | None) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
-class Hang(BaseException):
-    """A file that took too long."""
-
-
-def _hang(*_: Any) -> None:
-    raise Hang(f"more than {LONGEST} s")
-
-
-def outcome(content: bytes, sound: bool) -> str:
-    """Return "refused" or "loaded"; raise whatever else comes. Only `sound` ones may load."""
-    signal.setitimer(signal.ITIMER_PROF, LONGEST)
+def outcome(name: str, content: bytes, whole: Collection[bytes]) -> str:
+    """Return "refused" or "loaded"; only what is `whole` or sealed anew may load."""
     try:
-        model = read(content)
+        with at_most(LONGEST):
+            model = read(content)
     except ModelFileError as error:
-        told = str(error)
-        return "refused" if "\n" not in told and len(told) < 700 else "refused at length"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        return refused(error, 700)
+    sound = name.endswith("anew") or content in whole
     assert sound, "accepted, though its checksum is that of another file"
     use(model)
     return "loaded"
 
 
-def fuzz(count: int, seed: int = 0, keep: Path | None = None) -> tuple[Counter[str], list[str]]:
+def fuzz(count: int, seed: int = 0, keep: Path | None = None) -> Found:
     """Read `count` damaged files; return how often what came of them, and the failures."""
     files = [path.read_bytes() for path in sorted(ZOO.rglob("*.chainrule"))]
     whole = set(files)
     for content in files:
         read(content)  # imports what reading imports
-    counts: Counter[str] = Counter()
-    failures = []
-    before = signal.signal(signal.SIGPROF, _hang)
-    try:
-        for number, (name, content) in enumerate(cases(seed, count, files)):
+
+    def fenced() -> Iterator[tuple[str, bytes]]:
+        for number, case in enumerate(cases(seed, count, files)):
             if number % 100 == 0:
                 fence(ROOM + max(map(len, files)))
-            try:
-                sound = name.endswith("anew") or content in whole
-                counts[f"{name}: {outcome(content, sound)}"] += 1
-            except (Exception, Hang) as error:
-                failures.append(f"case {number}, {name}: {type(error).__name__}: {error}")
-                counts["failures"] += 1
-                if keep is not None:
-                    keep.mkdir(parents=True, exist_ok=True)
-                    (keep / f"{seed}-{number}.chainrule").write_bytes(content)
+            yield case
+
+    try:
+        return try_all(fenced(), lambda name, content: outcome(name, content, whole), seed, keep)
     finally:
         fence(None)
-        signal.signal(signal.SIGPROF, before)
-    return counts, failures
-
-
-def main() -> int:
-    """Fuzz as the command line says, and tell what came of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("count", nargs="?", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path)
-    options = parser.parse_args()
-    warnings.simplefilter("error")
-    began = time.perf_counter(), time.process_time()
-    counts, failures = fuzz(options.count, options.seed, options.keep)
-    for name, times in sorted(counts.items()):
-        print(f"{times:9,}  {name}")
-    for failure in failures[:50]:
-        print(failure)
-    wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
-    print(
-        f"{options.count:,} files, {len(failures)} failures; {cpu:.0f} s of processor, {wall:.0f} s"
-    )
-    return bool(failures)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, fuzz))

@@ -8,17 +8,12 @@ one small file, is a failure, and its file is kept in FOLDER.
 
 from __future__ import annotations
 
-import argparse
 import datetime
 import gzip
 import io
 import random
-import signal
 import sys
 import tempfile
-import time
-import warnings
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +23,7 @@ import pyarrow.parquet as pq
 
 from chainrule.tables import read_table
 from chainrule.tables.delimited import TableError
-from fuzz_model_files import Hang, edited, flipped, spliced, truncated
+from fuzzing import Found, at_most, edited, flipped, main, refused, spliced, truncated, try_all
 
 LONGEST = 2.0  # seconds of the processor for one file
 PLAIN = {
@@ -81,14 +76,11 @@ def cases(seed: int, count: int) -> Iterator[tuple[str, bytes]]:
 
 def outcome(path: Path) -> str:
     """Return "refused" or "read"; raise whatever else comes."""
-    signal.setitimer(signal.ITIMER_PROF, LONGEST)
     try:
-        frame = read_table(path)
+        with at_most(LONGEST):
+            frame = read_table(path)
     except TableError as error:
-        told = str(error)
-        return "refused" if "\n" not in told and len(told) < 500 else "refused at length"
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        return refused(error, 500)
     assert frame.height > 0, "a table without rows"
     assert all(name.strip() for name in frame.columns), "a name that is blank"
     odd = [kind for kind in frame.dtypes if kind not in ALLOWED]
@@ -97,55 +89,17 @@ def outcome(path: Path) -> str:
     return "read"
 
 
-def _hang(*_: object) -> None:
-    raise Hang(f"more than {LONGEST} s")
-
-
-def fuzz(count: int, seed: int = 0, keep: Path | None = None) -> tuple[Counter[str], list[str]]:
+def fuzz(count: int, seed: int = 0, keep: Path | None = None) -> Found:
     """Read `count` damaged tables; return how often what came of them, and the failures."""
-    counts: Counter[str] = Counter()
-    failures = []
-    before = signal.signal(signal.SIGPROF, _hang)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "t.csv")
-        for number, (name, content) in enumerate(cases(seed, count)):
+
+        def written(name: str, content: bytes) -> str:
             path.write_bytes(content)
-            if keep is not None:
-                (keep / "last").write_bytes(content)  # should the process itself end
-            try:
-                counts[f"{name}: {outcome(path)}"] += 1
-            except BaseException as error:
-                if isinstance(error, KeyboardInterrupt | SystemExit):
-                    raise
-                failures.append(f"case {number}, {name}: {type(error).__name__}: {error}")
-                if keep is not None:
-                    (keep / f"{seed}-{number}").write_bytes(content)
-    signal.signal(signal.SIGPROF, before)
-    return counts, failures
+            return outcome(path)
 
-
-def main() -> int:
-    """Fuzz as the command line says, and tell what came of it."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("count", nargs="?", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--keep", type=Path)
-    options = parser.parse_args()
-    if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
-    warnings.simplefilter("error")
-    began = time.perf_counter(), time.process_time()
-    counts, failures = fuzz(options.count, options.seed, options.keep)
-    for name, times in sorted(counts.items()):
-        print(f"{times:9,}  {name}")
-    for failure in failures[:50]:
-        print(failure)
-    wall, cpu = time.perf_counter() - began[0], time.process_time() - began[1]
-    print(
-        f"{options.count:,} files, {len(failures)} failures; {cpu:.0f} s of processor, {wall:.0f} s"
-    )
-    return bool(failures)
+        return try_all(cases(seed, count), written, seed, keep)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(__doc__, fuzz))

@@ -1,81 +1,159 @@
 """Killed: trainings that are ended by `kill -9` at random moments, and then go on.
 
-python killed.py COUNT FOLDER. One process imports everything once; each training that is to be
-killed runs in a child of its own. Prints what was seen as JSON.
+python killed.py train|chainrule COUNT FOLDER. For `train`, one process imports everything once, and
+each training that is to be killed runs in a child of its own; `chainrule` is the command line, each
+time a new process. Prints what was seen as JSON.
 """
 
 import hashlib
+import itertools
 import json
 import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from chainrule import Network, train
+from chainrule import load_model, train
 from chainrule.checkpoints import Checkpoints
 from chainrule.engine import ENGINES
+from chainrule.network import Network
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = X[:, :1] * X[:, 1:2]
 
 
-def learn(engine, folder=None):
+@dataclass
+class Way:
+    """A training that keeps checkpoints in a folder, and goes on from what is there.
+
+    `begin` starts it in a process, whose number it returns when there is something to be harmed;
+    `finish` lets it come to its end, and returns a digest of what was learnt.
+    """
+
+    begin: Callable[[Path], int]
+    finish: Callable[[Path], str]
+
+
+def digest(weights, records, *more):
+    seen = repr(([{k: v for k, v in r.items() if k != "seconds"} for r in records], *more))
+    return hashlib.sha256(b"".join(w.tobytes() for w in weights) + seen.encode()).hexdigest()
+
+
+# Within Python ------------------------------------------------------------------------------------
+
+
+def learn(engine, folder):
     """Train, with a checkpoint after every epoch, going on from what is there; return a digest."""
     net = Network([3, 8, 1], "tanh", seed=1)
     history = train(
         net, X, Y, epochs=25, engine=engine, batch_size=16, validation=0.2, dropout=0.2,
         patience=99, schedule="cosine", ema_decay=0.9,
-        checkpoint=None if folder is None else Checkpoints(folder, 1, resume=True),
+        checkpoint=Checkpoints(folder, 1, resume=True),
     )  # fmt: skip
-    records = [{k: v for k, v in r.items() if k != "seconds"} for r in history.records]
-    seen = repr((records, history.stop_reason, history.best_epoch))
-    return hashlib.sha256(net.theta.tobytes() + seen.encode()).hexdigest()
+    return digest([net.theta], history.records, history.stop_reason, history.best_epoch)
 
 
-def kill_within(engine, folder, seconds):
-    """Train in a child, and kill it after so long; tell whether it was still at work."""
+def in_a_child(engine, folder):
     child = os.fork()
     if not child:
         try:
             learn(engine, folder)
         finally:
             os._exit(0)
-    time.sleep(seconds)
-    os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    return child
 
 
-def main(count, folder):
+# The command line ---------------------------------------------------------------------------------
+
+
+def command(table, folder):
+    """Start a training of that table; model and report are written beside it."""
+    words = "-m chainrule train t.csv --target y --epochs 60 --patience 60 --batch-size 8"
+    kept = ["--hidden", "8", "--force", "--every", "1", "--resume", "--checkpoint", str(folder)]
+    words = [sys.executable, *words.split(), *kept]
+    return subprocess.Popen(words, cwd=table.parent, stdout=subprocess.DEVNULL)
+
+
+def start_command(table, folder):
+    """Return the number of a process that has written a checkpoint, or had them all."""
+    before, process = set(folder.rglob("*")), command(table, folder)
+    while set(folder.rglob("*")) == before and not os.waitid(
+        os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG
+    ):
+        time.sleep(0.01)
+    return process.pid
+
+
+def run_command(table, folder):
+    assert command(table, folder).wait() == 0
+    model = load_model(table.with_suffix(".chainrule"))[-1]
+    weights = [*model.coefs_, *model.intercepts_]
+    return digest(weights, model.history_, model.stop_reason_, model.best_epoch_)
+
+
+def ways_of(name, folder):
+    if name == "train":
+        return {each: Way(partial(in_a_child, each), partial(learn, each)) for each in ENGINES}
+    table = folder / "t.csv"
+    rows = (f"{a},{b},{c},{'yes' if a * b > 0 else 'no'}" for a, b, c in X)
+    table.write_text("\n".join(["a,b,c,y", *rows]))
+    return {name: Way(partial(start_command, table), partial(run_command, table))}
+
+
+# Both ---------------------------------------------------------------------------------------------
+
+
+def kill_within(way, folder, seconds):
+    """Begin, and kill after so long; return None, or the seconds it took if it was done before."""
+    process, start = way.begin(folder), time.perf_counter()
+    while (passed := time.perf_counter() - start) < seconds:
+        if os.waitpid(process, os.WNOHANG)[0]:
+            return passed
+        time.sleep(min(0.01, seconds - passed))
+    os.kill(process, signal.SIGKILL)
+    return None if os.WIFSIGNALED(os.waitpid(process, 0)[1]) else passed
+
+
+def main(name, count, folder):
     moments, seen = random.Random(), {"killed": 0, "litter": 0, "others": [], "epochs": []}
-    expected = {engine: learn(engine) for engine in ENGINES}
-    took = {}
-    for engine in ENGINES:
+    ways, place = ways_of(name, folder), folder / "killed"
+    expected, took = {}, {}
+    for each, way in ways.items():
         start = time.perf_counter()
-        learn(engine, folder / engine)
-        took[engine] = time.perf_counter() - start
+        expected[each] = way.finish(folder / each)
+        took[each] = time.perf_counter() - start
+    turns = itertools.cycle(ways)
     while seen["killed"] < count:
-        engine = sorted(ENGINES)[seen["killed"] % len(ENGINES)]
-        place = folder / "killed"
-        if not kill_within(engine, place, moments.uniform(0, took[engine])):
-            shutil.rmtree(place, ignore_errors=True)
-            continue  # it was done
-        seen["killed"] += 1
-        names = [path.name for path in place.iterdir()] if place.is_dir() else []
-        seen["litter"] += any(name.endswith(".part") for name in names)
-        seen["epochs"].append(max([0, *(int(n[6:14]) for n in names if n.startswith("epoch-"))]))
-        if learn(engine, place) != expected[engine]:
-            seen["others"].append(names)
-        left = sorted(path.name for path in place.iterdir())
-        if left[0] != "LATEST" or len(left) != 3:
-            seen["others"].append(left)
+        each = next(turns)
+        for _ in range(min(moments.choice([1, 1, 2]), count - seen["killed"])):
+            whole = kill_within(ways[each], place, moments.uniform(0, took[each]))
+            if whole is not None:
+                took[each] = whole  # the machine was busier before
+                break
+            seen["killed"] += 1
+            seen["litter"] += any(path.name.endswith(".part") for path in place.rglob("*"))
+            seen["epochs"].append(sum(int(kept[-1][6:14]) for kept in what_is_kept(place)))
+        if ways[each].finish(place) != expected[each]:
+            seen["others"].append(each)
+        seen["others"] += [str(kept) for kept in what_is_kept(place) if len(kept) != 3]
         shutil.rmtree(place)
     print(json.dumps(seen))
 
 
+def what_is_kept(place):
+    """Return the files of each training: LATEST and two checkpoints, when all went well."""
+    folders = {path.parent for path in place.rglob("*.checkpoint")}
+    return [sorted(path.name for path in folder.iterdir()) for folder in folders]
+
+
 if __name__ == "__main__":
-    main(int(sys.argv[1]), Path(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))

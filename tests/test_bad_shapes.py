@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 
@@ -109,12 +110,39 @@ def test_library(entry, name, tmp_path):
     hold(ALL[name], bad, expected)
 
 
+@pytest.fixture(scope="module")
+def fitted():
+    """Return what predicts, by name."""
+    settings = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    return {
+        "MLPRegressor": MLPRegressor(**settings).fit(X, X[:, 0]).predict,
+        "MLPClassifier": MLPClassifier(**settings).fit(X, LABELS).predict_proba,
+        "Network": network().predict,
+    }
+
+
+@pytest.mark.parametrize("name", ["MLPRegressor", "MLPClassifier", "Network"])
+@pytest.mark.parametrize("entry", SHAPES)
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")
+def test_predictions_of_every_form(entry, name, fitted, tmp_path):
+    bad, expected, *_ = SHAPES[entry]
+    bad = bad(tmp_path) if callable(bad) else bad
+    if entry == "lengths that differ":  # from those of nothing
+        expected = Truth()
+    if entry == "np.matrix" and name == "Network":
+        expected = Truth(X)
+    hold(fitted[name], bad, expected)
+
+
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
-WIDE = "expecting 3 features|has 2 columns; expected 3|0 feature"
 
 #: entry -> (table to predict on, regressor's refusal or truth, encoder's)
 PREDICTED = {
-    "another width": (X[:, :2], "has 2 features", "has 2 features"),
+    "another width": (
+        X[:, :2],
+        "has 2 features.*; give the columns that it was fitted with",
+        "has 2 features",
+    ),
     "other order": (FRAME[["b", "c", "a"]], "same order", Truth(FRAME)),
     "missing column name": (FRAME[["a", "b"]], "now missing:\n- c", "lacks column 'c'. Give"),
     "misspelt column name": (FRAME.rename(columns={"a": "aa"}), "unseen", "did you mean 'aa'"),
@@ -151,6 +179,7 @@ def test_a_network_of_another_width():
 
 # Weights ---------------------------------------------------------------------------------------
 
+RISING = np.arange(1.0, N + 1)
 WEIGHTS = {
     "all zero": (np.zeros(N), "all weights are zero"),
     "negative": (-np.ones(N), "negative, NaN or infinite"),
@@ -168,6 +197,19 @@ WEIGHTS = {
     "bool": (LABELS > 0, Truth(LABELS * 1.0)),
     "integers": (LABELS, Truth(LABELS * 1.0)),
     "one row": (np.arange(N) == 3, Truth((np.arange(N) == 3) * 1.0)),
+    "list": (RISING.tolist(), Truth(RISING)),
+    "negative strides": (RISING[::-1], Truth(RISING[::-1].copy())),
+    "big-endian": (RISING.astype(">f8"), Truth(RISING)),
+    "float16": (RISING.astype("f2"), Truth(RISING)),
+    "long double": (RISING.astype(np.longdouble), Truth(RISING)),
+    "pandas, whatever its index": (pd.Series(RISING, np.arange(N)[::-1]), Truth(RISING)),
+    "polars": (pl.Series(RISING), Truth(RISING)),
+    "objects": (RISING.astype(object), Truth(RISING)),
+    "numbers as strings": (RISING.astype(str), Truth(RISING)),
+    "a gap": ([None] + [1] * (N - 1), "negative, NaN or infinite"),
+    "a word": ("balanced", "weights cannot be read as numbers.*one number per row"),
+    "sparse": (sparse.csr_array(np.ones((N, 1))), "weights cannot be read as numbers"),
+    "np.matrix": (np.asmatrix(RISING), r"shape \(1, 40\); expected \(40,\)"),
 }
 
 
@@ -236,6 +278,28 @@ ESTIMATORS = {
 def test_estimator_parameters(name, bad, expected):
     early = {"early_stopping": True} if name == "validation_fraction" else {}
     hold(lambda value: fit_classifier(X, **early | {name: value}), bad, expected)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize(
+    ("name", "bad", "words"),
+    [
+        ("checkpoint", "kept", r"checkpoint='kept' must be Checkpoints\(folder\), or None"),
+        ("time_limit", 0, "time_limit=0 must be None or a number > 0 of seconds"),
+        ("eval_set", X, r"eval_set is a ndarray; expected a pair \(X, y\)"),
+        ("eval_set", (X,), r"eval_set is a tuple; expected a pair \(X, y\)"),
+        ("eval_set", (X[:, :2], LABELS), "eval_set: X has 2 features.*; give the columns"),
+        ("eval_set", (X, LABELS[:3]), r"eval_set: .*\[40, 3\]; give as many rows of X as of y"),
+        ("eval_set", (np.where(X > 2, np.nan, X), LABELS), "eval_set: Input X contains NaN; fill"),
+        ("eval_set", (X, LABELS, -np.ones(N)), "eval_set: weights hold a negative"),
+    ],
+)
+def test_arguments_of_fit(name, bad, words, kind):
+    model = kind(max_iter=2)
+    with pytest.raises(ValueError, match=words) as error:
+        model.fit(X, LABELS, **{name: bad})
+    assert "\n" not in str(error.value)
+    assert not hasattr(model, "coefs_")
 
 
 def test_a_batch_larger_than_the_rows_warns():
@@ -340,20 +404,21 @@ def test_a_training_at_a_rate_of_10_to_the_10_says_that_it_diverged():
 
 
 @pytest.mark.parametrize(
-    "build",
-    [
-        pytest.param(lambda: Network([3, 10**9, 1]), id="Network"),
-        pytest.param(lambda: Network([3, 10**9, 10**9, 1]), id="10**18 parameters"),
-        pytest.param(lambda: fit_classifier(X, hidden_layer_sizes=10**9), id="estimator"),
-        pytest.param(lambda: fit_classifier(X, hidden_layer_sizes=10**30), id="10**30"),
+    ("build", "size"),
+    [  # the first weights are drawn in float64, then copied: 16 bytes a parameter
+        pytest.param(lambda: Network([3, 10**9, 1]), "75", id="Network"),
+        pytest.param(
+            lambda: Network([3, 10**9, 10**9, 1]), "14,901,161,28.", id="10**18 parameters"
+        ),
+        pytest.param(lambda: fit_classifier(X, hidden_layer_sizes=10**9), ".*", id="estimator"),
+        pytest.param(lambda: fit_classifier(X, hidden_layer_sizes=10**30), ".*", id="10**30"),
     ],
 )
-def test_a_network_beyond_memory_is_refused_before_it_is_allocated(build, monkeypatch):
+def test_a_network_beyond_memory_is_refused_before_it_is_allocated(build, size, monkeypatch):
     monkeypatch.setattr(memory, "free_memory", lambda: 8 * 2**30)
     monkeypatch.setattr(arrays, "aligned_zeros", None)  # were it called, this would show
-    with pytest.raises(
-        MemoryError, match=r"a network of .* takes .* GiB .* 8.0 GiB are free: take fewer"
-    ):
+    words = rf"a network of \[3, 10+, .*1\] takes {size} GiB .* 8.0 GiB are free: take fewer"
+    with pytest.raises(MemoryError, match=words):
         build()
 
 
@@ -371,6 +436,7 @@ OPTIONS = {
     "--batch-size": (["0", "-1", "2.5", "a"], ONE),
     "--patience": (["0", "a"], ONE),
     "--threads": (["0", "-1"], ONE),
+    "--time-limit": (["0", "-1", "nan", "inf", "a"], "a number > 0 of seconds"),
     "--seed": (["-1", "4294967296", "a", "2.5"], "expected a whole number 0 to 4294967295"),
     "--validation": (["-0.1", "1", "nan", "a"], "expected a number from 0 to 0.9"),
     "--learning-rate": (["0", "-1", "nan", "inf", "a"], "expected a number > 0, such as 0.001"),

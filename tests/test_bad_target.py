@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.exceptions import DataConversionWarning
@@ -38,8 +39,18 @@ GAP = np.where(np.arange(N) == 3, np.nan, NUMBERS)
 ONE_ROW = (np.arange(N) == 3) * 1
 
 
+ODD = (
+    lambda y: y[::-1],  # negative strides
+    lambda y: y.astype(y.dtype.newbyteorder(">")),
+    lambda y: y.astype(np.float16),
+    lambda y: y.astype(np.longdouble),
+    lambda y: np.ma.masked_array(y),
+    lambda y: np.frombuffer(y.tobytes(), y.dtype),  # read-only
+)
+
+
 def column(y):
-    return np.asarray(y)[:, None]
+    return np.asanyarray(y)[:, None]
 
 
 def classes(*values):
@@ -130,6 +141,28 @@ TARGETS = {
         (column(NUMBERS * 1e200), ("train",), "diverged"),
         (column(NUMBERS * 1e200), ("check_gradients",), "not finite"),
     ],
+    "odd arrays of numbers": [
+        *((make(NUMBERS), (REGRESSOR,), Truth(make(NUMBERS).astype(float))) for make in ODD),
+        *((column(make(NUMBERS)), ARRAYS, Truth(column(make(NUMBERS)).astype(float)))
+          for make in ODD),
+        (np.asmatrix(column(NUMBERS)), (REGRESSOR, CLASSIFIER), "np.matrix is not supported"),
+        (np.asmatrix(column(NUMBERS)), ARRAYS, Truth(column(NUMBERS))),
+        (NUMBERS.tolist(), (REGRESSOR,), Truth(NUMBERS)),
+        (pd.Series(NUMBERS, np.arange(N)[::-1]), (REGRESSOR,), Truth(NUMBERS)),
+        (np.asfortranarray(np.c_[NUMBERS, X]), (REGRESSOR,), Truth(np.c_[NUMBERS, X])),
+        (NUMBERS * np.longdouble("1e4000"), (REGRESSOR,), "y holds -inf and inf.*divide"),
+    ],
+    "odd arrays of labels": [
+        *((make(LABELS), (CLASSIFIER,), Truth(make(LABELS).astype(int))) for make in ODD),
+        (LABELS.astype("u1"), (CLASSIFIER,), Truth(LABELS)),
+        (pl.Series(LABELS.astype(str)), (CLASSIFIER,), Truth(LABELS)),
+        (pd.Series(LABELS.astype(str), dtype="string[pyarrow]"), (CLASSIFIER,), Truth(LABELS)),
+        (LABELS.astype(object), (CLASSIFIER,), r"give y.astype\(int\); text, y.astype\(str\)"),
+    ],
+    "one value": [
+        (3.0, (CLASSIFIER, REGRESSOR), "give y as one value, or a row of them, per row of X"),
+        (3.0, ARRAYS, r"Y has shape \(\); expected two dimensions"),
+    ],
     "lengths that differ": [
         (NUMBERS[:39], (REGRESSOR,), r"\[40, 39\]; give as many rows"),
         (column(NUMBERS[:39]), ARRAYS, "39"),
@@ -150,10 +183,13 @@ def test_library(name, target, expected):
     hold(lambda y: LIBRARY[name](X, y), target, expected)
 
 
-def test_a_column_of_targets_warns():
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+@pytest.mark.parametrize("form", [column, lambda y: pd.DataFrame({"y": y})])
+def test_a_column_of_targets_warns(form, kind):
+    settings = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
     with pytest.warns(DataConversionWarning, match="column-vector y"):
-        given = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, column(LABELS))
-    truth = MLPClassifier((3,), max_iter=2, random_state=0).fit(X, LABELS)
+        given = kind(**settings).fit(X, form(LABELS))
+    truth = kind(**settings).fit(X, LABELS)
     np.testing.assert_array_equal(given.coefs_[0], truth.coefs_[0])
 
 

@@ -10,7 +10,7 @@ import pytest
 from chainrule import load_model
 from chainrule.callbacks import ProgressBar
 from chainrule.engine.reference import ReferenceEngine
-from refusals import LABELS, N, X, command, csv, refused
+from refusals import LABELS, N, X, command, csv, refused, without_pictures
 
 TABLE = csv({"a": X[:, 0], "b": X[:, 1], "y": ["yes" if label else "no" for label in LABELS]})
 TRAIN = ("train", "t.csv", "--target", "y", "--epochs", "3", "--hidden", "4")
@@ -36,6 +36,10 @@ def run(monkeypatch, capsys, tmp_path):
         (["predict", "m.chainrule"], "Missing argument"),
         (["predict", "m.chainrule", "t.csv", "more.csv"], "unexpected extra argument"),
         ([*TRAIN, "--activation", "rleu"], "--activation='rleu' is unknown; did you mean 'relu'"),
+        (["explain", "m", "t.csv", "--row", "-1"], "--row=-1; expected a whole number >= 0"),
+        (["explain", "m", "t.csv", "--row", "a"], "--row=a; expected a whole number >= 0"),
+        (["explain", "m", "t.csv", "--unit", "1"], "--unit=1; expected layer,unit such as 0,5"),
+        (["export", "m", "--to", "onxx"], "--to='onxx' is unknown; did you mean 'onnx'"),
     ],
 )
 def test_wrong_usage(words, said, run, tmp_path):
@@ -59,11 +63,15 @@ def test_no_command_shows_the_help(run):
         ([*TRAIN, "-o", "."], "is a folder; name a file in it"),
         ([*TRAIN, "-o", "t.csv", "--force"], "t.csv is the input; choose another name"),
         ([*TRAIN, "--report", "there"], "there is a file; choose another folder"),
+        ([*TRAIN, "--report", "there/x"], "there is a file; choose another folder: --report DIR"),
+        ([*TRAIN, "--checkpoint", "there/x"], "there is a file; choose another folder: --check"),
+        ([*TRAIN, "-o", ""], "is a folder; name a file in it"),
         ([*TRAIN[:3], "z", "-o", "z.chainrule"], r"no column 'z' in the table.*Columns: a, b, y"),
         (["train", "no.csv", "--target", "y"], "no.csv: no such file"),
         (["predict", "no.chainrule", "t.csv"], "no.chainrule: .*not there; check the name"),
         (["predict", "t.csv", "t.csv"], "t.csv: it is no chainrule model"),
         (["demo", "--folder", "there"], "there is a file; choose another folder"),
+        (["demo", "--folder", "there/x"], "there is a file; choose another folder: --folder DIR"),
     ],
 )
 def test_files_in_the_way(words, said, run, tmp_path):
@@ -74,6 +82,38 @@ def test_files_in_the_way(words, said, run, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == before
     assert (tmp_path / "there").read_text() == "mine"
     assert (tmp_path / "t.csv").read_text() == TABLE
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["evaluate", "--picture", "t.csv"], "output t.csv is the input; .*: --picture FILE"),
+        (["evaluate", "--picture", "there"], "there: the suffix must be .png"),
+        (["evaluate", "--picture", "there.png"], "there.png exists already"),
+        (["evaluate", "--picture", "no/x.png"], "there is no folder no; create it"),
+        (["explain", "--html", "t.csv"], "output t.csv is the input; .*: --html FILE"),
+        (["explain", "--html", "t.chainrule"], "output t.chainrule is the input"),
+        (["explain", "--html", "there"], "there exists already"),
+        (["explain", "--html", "no/x.html"], "there is no folder no; create it"),
+        (["explain", "--html", "folder"], "folder .*is a folder|folder exists already"),
+    ],
+)
+def test_pictures_and_pages_that_are_in_the_way(words, said, run, monkeypatch, tmp_path):
+    without_pictures(monkeypatch)
+    assert run(*TRAIN)[0] == 0
+    for name in ("there", "there.png"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / "folder").mkdir()
+    before = contents(tmp_path)
+    name, *options = words
+    forced = [["--force"]] if "input" in said else []
+    for more in ([], *forced):
+        refused(run(name, "t.chainrule", "t.csv", *options, *more), said)
+    assert contents(tmp_path) == before
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,23 @@
 """Checkpoints of the main job: estimators and `chainrule train`, ended and gone on with."""
 
+import json
 import os
+import re
 import signal
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from chainrule import Checkpoints, MLPClassifier, MLPRegressor, load_model
+from chainrule import (
+    Checkpoints,
+    MLPClassifier,
+    MLPRegressor,
+    Network,
+    __version__,
+    load_model,
+    save_model,
+)
 from chainrule.callbacks import OnEpoch, ProgressBar
 from chainrule.checkpoints import CheckpointFailed
 from refusals import LABELS, NUMBERS, X, command, csv, refused
@@ -157,6 +168,59 @@ def test_what_has_changed_is_told(run, tmp_path):
     Path("t.csv").write_text(TABLE.replace("no", "yes", 1))
     refused(run(*again), "another training: the values of .* are others; resume with what it began")
     assert run(*TRAIN, *KEPT, "--force")[0] == 0
+
+
+def test_inspect_tells_what_is_kept(run, monkeypatch):
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, 14, ctrl_c)  # in the second of two trainings
+        assert run(*TRAIN, *KEPT)[0] == 130
+    code, out, err = run("inspect", "kept", "--json")
+    assert (code, err) == (0, "")
+    first, second = json.loads(out)["checkpoints"]
+    assert [Path(each["path"]).parent.name for each in (first, second)] == [
+        "dropout-0", "dropout-0.4",
+    ]  # fmt: skip
+    whole, part = sorted((first, second), key=lambda each: -each["epoch"])
+    assert (whole["epoch"], whole["finished"], whole["stop_reason"]) == (
+        9,
+        True,
+        "reached 9 epochs",
+    )
+    assert (part["epoch"], part["finished"], part["stop_reason"]) == (4, False, None)
+    assert part["last"]["epoch"] == 4
+    assert part["kept"] == ["epoch-00000004.checkpoint", "epoch-00000002.checkpoint"]
+    for each in (first, second):
+        assert each["bytes"] == os.path.getsize(each["path"])
+        assert datetime.fromisoformat(each["written"]).timestamp() == pytest.approx(
+            os.path.getmtime(each["path"]), abs=1
+        )
+        assert (each["format"], each["chainrule"]) == (1, __version__)
+        plan = each["plan"]
+        assert (plan["sizes"], plan["epochs"], plan["batch_size"]) == ("[2, 4, 1]", "9", "8")
+    assert first["data"] == second["data"]
+    assert len(first["data"]["validation Y"]) == 64
+    code, out, _ = run("inspect", part["path"])
+    assert code == 0
+    assert re.search(r"^epoch +4 of 9", out, re.MULTILINE)
+    assert re.search(r"^finished +False", out, re.MULTILINE)
+
+
+def test_inspect_tells_of_damage(run):
+    run(*TRAIN, *KEPT, "--dropout", "0")
+    (folder,) = Path("kept").iterdir()
+    older, path = sorted(folder.glob("*.checkpoint"))
+    path.write_bytes(path.read_bytes()[:-1])
+    (told,) = json.loads(run("inspect", "kept", "--json")[1])["checkpoints"]
+    assert told["epoch"] == 8
+    assert [re.search("cut short", damage) is not None for damage in told["damaged"]] == [True]
+    refused(run("inspect", path), "09.checkpoint: it is cut short")
+    older.write_bytes(b"")
+    refused(run("inspect", "kept"), "09.checkpoint: .*cut short.*no other is whole")
+    save_model(Network([1, 1]), path, force=True)
+    refused(run("inspect", path), "it holds a 'Network'; expected a checkpoint")
+    Path("nothing").mkdir()
+    refused(run("inspect", "nothing"), "folder without checkpoints; expected a model file, or")
+    refused(run("inspect", "no.checkpoint"), "no.checkpoint: it is not there")
 
 
 def test_a_checkpoint_that_failed_is_a_note(run, monkeypatch, tmp_path):

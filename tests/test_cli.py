@@ -126,6 +126,16 @@ def test_every_kind_of_solver(run, table, tmp_path, solver):
     assert any("rows without target" in note for note in json.loads(out)["notes"])
 
 
+def test_a_time_limit_ends_every_try_and_a_model_is_written(run, table, tmp_path):
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "species", "--epochs", "100000", "--patience"]
+    code, out, _ = run(*words, "100000", "--time-limit", "0.6")
+    assert code == 0
+    assert re.search(r"stopped: time_limit=0\.[23]\d* seconds were over after \d+ epochs", out)
+    assert "dropout tried, with validation loss: 0.4" in out
+    assert run("evaluate", "birds.chainrule", "birds.csv")[0] == 0
+
+
 def test_same_seed_same_bytes_in_a_second_process(run, table, tmp_path):
     table.write_csv(tmp_path / "birds.csv")
     words = ["train", "birds.csv", "--target", "species", "--epochs", "5", "-o"]

@@ -5,9 +5,6 @@ import datetime
 import io
 import math
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import polars
 import pyarrow as pa
@@ -20,18 +17,13 @@ import fuzz_tables
 from chainrule.tables import read_table
 from chainrule.tables.delimited import TableError
 from chainrule.tables.texts import MISSING
+from fuzzing import fuzzed
 
 
 @pytest.mark.parametrize("count", [1000, pytest.param(15_000, marks=pytest.mark.slow)])
 def test_damaged_tables_are_read_or_refused(count):
     """In a process of its own: should the reader beneath end it, that is a failure too."""
-    program = Path(fuzz_tables.__file__)
-    done = subprocess.run(
-        [sys.executable, program, str(count), "--seed", "7"], capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{count:,} files, 0 failures" in done.stdout
-    assert done.stderr == ""
+    fuzzed(fuzz_tables, count)
 
 
 def test_what_else_is_written_to_standard_error_is_passed_on(tmp_path, capfd, monkeypatch):

@@ -11,12 +11,25 @@ import pytest
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
-def test_kill_at_random_moments(count, tmp_path):
+def killed(name, count, folder):
+    """Return what was seen of so many trainings that were killed."""
     script = Path(__file__).with_name("killed.py")
-    words = [sys.executable, str(script), str(count), str(tmp_path)]
+    words = [sys.executable, str(script), name, str(count), str(folder)]
     done = subprocess.run(words, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     assert (seen["killed"], seen["others"]) == (count, [])
-    assert len(set(seen["epochs"])) > min(count, 20) / 3  # early and late
+    return seen
+
+
+@pytest.mark.parametrize("count", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_kill_at_random_moments(count, tmp_path):
+    epochs = killed("train", count, tmp_path)["epochs"]
+    assert len(set(epochs)) > min(count, 20) / 3  # early and late
+
+
+@pytest.mark.parametrize("count", [2, pytest.param(40, marks=pytest.mark.slow)])
+def test_kill_the_command_line_at_random_moments(count, tmp_path):
+    """`chainrule train … --checkpoint DIR --every 1`, and then `--resume`."""
+    epochs = killed("chainrule", count, tmp_path)["epochs"]
+    assert count < 20 or len(set(epochs)) > 5

@@ -321,7 +321,7 @@ def test_files_are_not_overwritten_unasked(tmp_path):
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(FileExistsError, match="exists already"):
         save_figure(ax, tmp_path / "a.png")
-    with pytest.raises(ValueError, match=r"does not end in \.png"):
+    with pytest.raises(ValueError, match=r"the suffix must be \.png"):
         save_figure(ax, tmp_path / "a.pdf")
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
 

@@ -16,6 +16,7 @@ import os
 import re
 import warnings
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class Checkpoints:
         named = folder / _name_in(folder / LATEST)
         for path in sorted(there, key=lambda each: each != named):
             try:
-                facts, snapshot = _read(path)
+                _, facts, snapshot = _read(path)
             except ModelFileError as error:
                 damages.append(str(error))
                 continue
@@ -180,6 +181,55 @@ class Checkpoints:
                 )
 
 
+def read_checkpoints(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Return what is in a checkpoint, or in the newest whole one of each training in a folder.
+
+    A folder is that of one training, or holds those of several, as `chainrule train` keeps them.
+
+    Plain values: path, format, chainrule (version), bytes, when it was written; the epoch, whether
+    the training had finished and why, the best epoch so far, the last record; the files that are
+    kept beside it and what of them is damaged; plan, and the SHA-256 of the data.
+
+    Raises ModelFileError for a path that has no whole checkpoint.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [_summary(path)]
+    folders = [path, *sorted(each for each in path.iterdir() if each.is_dir())]
+    found = [_newest_in(folder) for folder in folders if _files(folder)]
+    if not found:
+        raise ModelFileError(
+            f"{path}: it is a folder without checkpoints; expected a model file, or a folder that"
+            " --checkpoint kept a training in"
+        )
+    return found
+
+
+def _newest_in(folder: Path) -> dict[str, Any]:
+    damages: list[str] = []
+    kept = sorted(_files(folder), reverse=True)
+    for path in kept:
+        try:
+            return _summary(path) | {"kept": [each.name for each in kept], "damaged": damages}
+        except ModelFileError as error:
+            damages.append(str(error))
+    raise ModelFileError(f"{damages[0]}; no other is whole")
+
+
+def _summary(path: Path) -> dict[str, Any]:
+    made, facts, snapshot = _read(path)
+    with explained(str(path)):
+        records, about = snapshot["records"], path.stat()
+        written = datetime.fromtimestamp(about.st_mtime, UTC).isoformat(timespec="seconds")
+        return {
+            "path": str(path), "kind": KIND, **made, "bytes": about.st_size, "written": written,
+            "epoch": snapshot["done"], "finished": snapshot["finished"],
+            "stop_reason": snapshot["stop_reason"] if snapshot["finished"] else None,
+            "best_epoch": snapshot["state"]["best_epoch"] or snapshot["best"]["epoch"] or None,
+            "last": records[-1] if records else None, **facts,
+        }  # fmt: skip
+
+
 def _files(folder: Path) -> list[Path]:
     """Return the checkpoints in a folder, whole or not."""
     there = folder.iterdir() if folder.is_dir() else ()
@@ -202,8 +252,8 @@ def _to_bytes(snapshot: Snapshot, facts: dict[str, Facts]) -> bytes:
     return seal({"about": None, "kind": KIND, **facts, "snapshot": packed}, packer)
 
 
-def _read(path: Path) -> tuple[dict[str, Facts], Snapshot]:
-    """Return facts and snapshot of a checkpoint.
+def _read(path: Path) -> tuple[Facts, dict[str, Facts], Snapshot]:
+    """Return format and version, facts and snapshot of a checkpoint.
 
     Raises ModelFileError, with its path, for a file that is no whole one.
     """
@@ -215,4 +265,5 @@ def _read(path: Path) -> tuple[dict[str, Facts], Snapshot]:
         if description["kind"] != KIND:
             raise ModelFileError(f"it holds a {description['kind']!r}; expected a checkpoint")
         facts = {what: unpacker.unpack(description[what]) for what in ("plan", "data")}
-        return facts, unpacker.unpack(description["snapshot"])
+        made = {key: header.description[key] for key in ("format", "chainrule")}
+        return made, facts, unpacker.unpack(description["snapshot"])

@@ -168,9 +168,13 @@ ADVICE = {
     "Input contains NaN": "drop the rows that have no target",
     "Input X contains infinity": "replace or drop such values",
     "Input y contains infinity": "drop such rows",
+    "Input should have at least 1 dimension": "give y as one value, or a row of them, per row of X",
+    "X has ": "give the columns that it was fitted with",
     "Found input variables with inconsistent": "give as many rows of X as of y",
     "Found array with 0": "give at least one row and one column",
     "Found array with dim": "reshape it to (n, columns)",
+    "Unknown label type: unknown": "if y holds whole numbers as objects, give y.astype(int); text,"
+    " y.astype(str)",
     "Unknown label type": "take MLPRegressor for numbers, or give labels as text or whole numbers",
     "could not convert": "expected numbers: encode text with TableEncoder",
     "float() argument": "expected rows of numbers: encode other things with TableEncoder",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from pathlib import Path
@@ -12,8 +13,15 @@ PART = re.compile(r"\.[0-9a-f]{16}\.part")
 
 
 def refuse_overwrite(path: Path, force: bool) -> None:
-    """Raise FileExistsError when `path` exists and `force` is not given."""
-    if path.exists() and not force:
+    """Raise FileExistsError when `path` exists, as a link to nowhere does, unless `force`.
+
+    A pipe or a device, such as /dev/null, is never replaced by a file: that is an OSError.
+    """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise OSError(
+            errno.EINVAL, "is a pipe or a device; name a file, and copy it there", str(path)
+        )
+    if os.path.lexists(path) and not force:
         raise FileExistsError(
             f"{path} exists already; choose another name or overwrite it: force=True, --force"
         )
@@ -24,7 +32,8 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
 
     The bytes go to a temporary file in the same folder, are flushed to the disk, and the
     temporary file is renamed; the folder is flushed last, so the rename survives a power cut.
-    Of several processes that write a new file at once without `force`, one succeeds.
+    Of several processes that write a new file at once without `force`, one succeeds. A link stays
+    one: the file that it leads to is written.
 
     Raises FileExistsError when the file exists and not `force`, FileNotFoundError when the
     folder is missing, and OSError with the path when the disk refuses.
@@ -38,10 +47,11 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
         )
     if path.is_dir():
         raise IsADirectoryError(f"{path} cannot be written: it is a folder; name a file in it")
-    temporary = folder / f".{os.urandom(8).hex()}.part"
+    whole = Path(os.path.realpath(path))
+    temporary = whole.parent / f".{os.urandom(8).hex()}.part"
     try:
         _write_new(temporary, content)
-        _name(temporary, path, force)
+        _name(temporary, whole, force)
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -50,7 +60,7 @@ def write_whole(path: str | Path, content: bytes, *, force: bool = False) -> Non
             raise OSError(error.errno, why, str(path)) from error
         raise
     with contextlib.suppress(OSError):  # the file is there; not every disk can flush a folder
-        _flush_folder(folder)
+        _flush_folder(whole.parent)
 
 
 def refuse_unwritable(folder: Path) -> None:

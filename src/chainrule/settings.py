@@ -23,3 +23,4 @@ class Settings:
     validation: float = 0.2
     engine: str = "auto"
     n_threads: int | None = None
+    time_limit: float | None = None  # seconds of training, for all that is tried together

@@ -60,6 +60,7 @@ def train(
     validation: options.Validation = DEFAULT.validation,
     engine: options.Engine = DEFAULT.engine,
     threads: options.Threads = None,
+    time_limit: options.TimeLimit = None,
     report: options.Report = None,
     checkpoint: options.Checkpoint = None,
     every: options.Every = None,
@@ -71,7 +72,7 @@ def train(
     kept = keeping.checkpoints(checkpoint, every, resume, force)
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
-        batch_size, seed, validation, engine, threads,
+        batch_size, seed, validation, engine, threads, time_limit,
     )  # fmt: skip
     _train(table, target, output, report, settings, kept, as_json, force)
 
@@ -133,8 +134,7 @@ def predict(
     from chainrule.tables import read_table, write_table
 
     if output is not None:
-        _refuse_same(table, output)
-        _refuse_same(str(model), output)
+        options.refuse_same(output, "--output", table, model)
     frame, notes = tabular.predict_table(tabular.TableModel.load(model), read_table(table))
     for note in notes:
         _warn(note)
@@ -158,6 +158,8 @@ def evaluate(
     from chainrule.report import draw_answers
     from chainrule.tables import read_table
 
+    if picture is not None:
+        options.refuse_same(picture, "--picture", table, model)
     result = tabular.evaluate_table(tabular.TableModel.load(model), read_table(table))
     if picture is not None:
         for axes in draw_answers(result, table).values():
@@ -172,11 +174,19 @@ def evaluate(
 
 
 @app.command()
-def inspect(model: options.Model, as_json: options.Json = False) -> None:
-    """Tell what is in a model file."""
-    from chainrule.cli.progress import tell_header
+def inspect(model: options.ModelOrKept, as_json: options.Json = False) -> None:
+    """Tell what is in a model file, or in checkpoints."""
+    from chainrule.checkpoints import read_checkpoints
+    from chainrule.cli.progress import tell_checkpoints, tell_header
     from chainrule.model_file import read_header
 
+    if model.is_dir() or model.suffix == ".checkpoint":
+        found = read_checkpoints(model)
+        if as_json:
+            print_json({"checkpoints": found})
+        else:
+            tell_checkpoints(found)
+        return
     header = read_header(model)
     if as_json:
         print_json(header)
@@ -285,7 +295,7 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
     """Refuse before the work what would be refused after it."""
     from chainrule.files import refuse_overwrite, refuse_unwritable
 
-    _refuse_same(table, output)
+    options.refuse_same(output, "--output", table)
     if output.is_dir():
         raise IsADirectoryError(f"output {output} is a folder; name a file in it: --output FILE")
     if not output.parent.is_dir():
@@ -295,11 +305,6 @@ def _check_outputs(table: str, output: Path, report: Path, force: bool) -> None:
     refuse_overwrite(output, force)
     options.check_folder(report, "--report", force)
     refuse_unwritable(output.parent)
-
-
-def _refuse_same(table: str, output: Path) -> None:
-    if output.exists() and Path(table).exists() and output.samefile(table):
-        raise ValueError(f"output {output} is the input; choose another name: --output FILE")
 
 
 def main() -> None:
@@ -324,7 +329,8 @@ def main() -> None:
         sys.exit(141)
     except UsageError as error:
         text = str(error) if str(error).startswith("--") else error.format_message()
-        _fail(f"{text.rstrip('.')}; see: {_command(error)} --help", 2, debug)
+        text = text.rstrip(".") + "".join(map(_no_option, arguments))
+        _fail(f"{text}; see: {_command(error)} --help", 2, debug)
     except MemoryError as error:
         foreseen = "" if "allocate" in str(error) else str(error)  # NumPy's says nothing to do
         _fail(foreseen or "out of memory; take fewer rows or a smaller network", 1, debug)
@@ -344,6 +350,12 @@ def _command(error: Any) -> str:
     """Return the command that a usage error is of, as it was typed."""
     inner = error.ctx is not None and error.ctx.parent is not None
     return f"chainrule {error.ctx.info_name}" if inner else "chainrule"
+
+
+def _no_option(word: str) -> str:
+    """Return a hint for a word that was taken for an option, where it is the name of a file."""
+    named = word.startswith("-") and word != "-" and Path(word).exists()
+    return f"; {word} is a file: write ./{word}" if named else ""
 
 
 def _fail(message: str, code: int, debug: bool = False) -> None:

@@ -19,7 +19,12 @@ TableFile = Annotated[
 ]
 RowNumbers = Annotated[
     list[int],
-    typer.Option("--row", metavar="N", min=0, help="Row, counted from 0; again for a batch."),
+    typer.Option(
+        "--row",
+        metavar="N",
+        parser=options.whole("--row", 0),
+        help="Row, counted from 0; again for a batch.",
+    ),
 ]
 Weight = Annotated[
     str | None,
@@ -60,6 +65,7 @@ def explain(
         "units": [_place("--unit", each, 2) for each in unit],
     }
     if html is not None:
+        options.refuse_same(html, "--html", *(each for each in (model, table) if each))
         refuse_overwrite(html, force)
     if demo:
         if model is not None:

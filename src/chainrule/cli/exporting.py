@@ -51,8 +51,7 @@ def export(
     from chainrule.model_file import load_model, read_header
 
     out = output or Path(f"{model.stem}{FORMATS[to].suffix}")
-    if out.exists() and model.exists() and out.samefile(model):
-        raise ValueError(f"output {out} is the input; choose another name: --output FILE")
+    options.refuse_same(out, "--output", model)
     about = read_header(model)["about"]
     export_model(load_model(model), out, to, dtype=dtype, about=about, force=force)
     print(f"{out}: {out.stat().st_size:,} bytes, {FORMATS[to].title}")

@@ -12,6 +12,8 @@ from typing import Any
 
 import typer
 
+from chainrule.cli import options
+
 INTERRUPTED = 128 + signal.SIGINT
 _received: list[int] = []  # signals to end, while a command runs
 
@@ -25,8 +27,7 @@ def checkpoints(folder: Path | None, every: int | None, resume: bool, force: boo
         return None
     from chainrule.checkpoints import Checkpoints
 
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another folder: --checkpoint DIR")
+    options.refuse_file(folder, "--checkpoint")
     if folder.is_dir() and any(folder.iterdir()) and not (resume or force):
         raise FileExistsError(
             f"{folder} holds something already; go on from it with --resume, begin anew with"

@@ -54,7 +54,7 @@ def _sizes(text: str) -> tuple[int, ...]:
 _sizes.__name__ = "SIZES"
 
 
-def _whole(option: str, low: int = 1, high: int | None = None) -> Callable[[Any], int]:
+def whole(option: str, low: int = 1, high: int | None = None) -> Callable[[Any], int]:
     """Return a parser of whole numbers from `low` to `high`."""
     expected = f"a whole number >= {low}" if high is None else f"a whole number {low} to {high}"
 
@@ -93,15 +93,28 @@ def _named(table: Mapping[str, Any], option: str) -> Any:
 
 
 def _count(option: str, text: str) -> Any:
-    return typer.Option(parser=_whole(option), metavar="N", help=text)
+    return typer.Option(parser=whole(option), metavar="N", help=text)
+
+
+def refuse_file(folder: Path, option: str) -> None:
+    """Refuse a folder to write into that is a file, or would be in one."""
+    there = next((path for path in (folder, *folder.parents) if path.exists()), Path())
+    if not there.is_dir():
+        raise FileExistsError(f"{there} is a file; choose another folder: {option} DIR")
 
 
 def check_folder(folder: Path, option: str, force: bool) -> None:
     """Refuse a folder to write into that is a file, or that holds something, unless `force`."""
-    if folder.exists() and not folder.is_dir():
-        raise FileExistsError(f"{folder} is a file; choose another folder: {option} DIR")
+    refuse_file(folder, option)
     if folder.is_dir() and any(folder.iterdir()):
         refuse_overwrite(folder, force)
+
+
+def refuse_same(output: Path, option: str, *inputs: str | Path) -> None:
+    """Refuse to write over what is read, which `force` does not mean."""
+    for each in map(Path, inputs):
+        if output.exists() and each.exists() and output.samefile(each):
+            raise ValueError(f"output {output} is the input; choose another name: {option} FILE")
 
 
 Table = Annotated[
@@ -109,6 +122,12 @@ Table = Annotated[
     typer.Argument(metavar="TABLE", help="CSV (gzip too) or Parquet file; - is standard input."),
 ]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="A .chainrule file.")]
+ModelOrKept = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="A .chainrule file; or checkpoints, a file or --checkpoint's DIR."
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.")]
 
@@ -184,10 +203,18 @@ Resume = Annotated[
     bool, typer.Option("--resume", help="Go on from --checkpoint DIR; begin where it is empty.")
 ]
 Threads = Annotated[int | None, _count("--threads", "Most cores to use.")]
+TimeLimit = Annotated[
+    float | None,
+    typer.Option(
+        parser=_number("--time-limit", "a number > 0 of seconds", lambda x: x > 0),
+        metavar="SECONDS",
+        help="Stop training then, and keep the best so far.",
+    ),
+]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]
 Seed = Annotated[
     int,
-    typer.Option(parser=_whole("--seed", 0, 2**32 - 1), metavar="N", help="Same seed, same model."),
+    typer.Option(parser=whole("--seed", 0, 2**32 - 1), metavar="N", help="Same seed, same model."),
 ]
 Engine = Annotated[
     str,

@@ -1,4 +1,4 @@
-"""Progress: what a person sees of a model file, and of a diagnosis."""
+"""Progress: what a person sees of a model file, of checkpoints, and of a diagnosis."""
 
 from __future__ import annotations
 
@@ -22,6 +22,18 @@ def tell_header(header: dict[str, Any]) -> None:
         if value not in (None, [], {}):
             table.add_row(str(key).replace("_", " "), escape(_in_a_line(value, key)))
     Console(soft_wrap=True).print(table)
+
+
+def tell_checkpoints(found: list[dict[str, Any]]) -> None:
+    """Print what `read_checkpoints` found: where each training stands, then what it is to do."""
+    for place, facts in enumerate(found):
+        if place:
+            print()
+        plan = {name: told for name, told in facts["plan"].items() if told not in ("None", "[]")}
+        epoch = {"epoch": f"{facts['epoch']} of {plan.pop('epochs', '?')}"}
+        data = {"SHA-256 of": {name: digest[:12] for name, digest in facts["data"].items()}}
+        rest = {name: value for name, value in facts.items() if name not in ("plan", "data")}
+        tell_header(rest | epoch | plan | data)
 
 
 def tell_diagnosis(diagnosis: Diagnosis) -> None:

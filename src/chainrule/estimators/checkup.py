@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.diagnosis import Diagnosis, diagnose
 from chainrule.estimators.inputs import input_names
-from chainrule.estimators.monitoring import check_eval_set
 from chainrule.estimators.outputs import fitted_network
 from chainrule.estimators.parameters import check_parameters
 from chainrule.estimators.plan import is_lbfgs, make_plan
@@ -61,7 +60,7 @@ def check_up(
         data = estimator._read(X, y, sample_weight, learn=False).data
         seen, rows = (data.X, data.Y, data.weights), data.n
     if eval_set is not None:
-        apart = estimator._read(*check_eval_set(eval_set), learn=False).data
+        apart = estimator._read_apart(eval_set).data
         held_out = apart.X, apart.Y
     if parameters["batch_size"] != "auto":
         rows = max(rows, parameters["batch_size"])  # those looked at may be fewer than in fit

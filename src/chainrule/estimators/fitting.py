@@ -95,6 +95,8 @@ class MLP(CallbackSupport, Reading):
         check_parameters(self.get_params(deep=False), PARAMETERS | self._own)
         if not (time_limit is None or is_number(time_limit, above=0)):
             raise ValueError(f"time_limit={time_limit!r} must be None or a number > 0 of seconds")
+        if not (checkpoint is None or hasattr(checkpoint, "keep")):
+            raise ValueError(f"checkpoint={checkpoint!r} must be Checkpoints(folder), or None")
         goes_on = self.warm_start and hasattr(self, "coefs_")
         if goes_on:
             self._refuse_other_targets(y)

@@ -94,6 +94,15 @@ class Reading(Insight):
         raw = hasattr(given, "columns") or encodes(self.get_params(deep=False))
         return Rows(Data(X, Y, weighed), given if raw else X, y, weights)
 
+    def _read_apart(self, eval_set: Any) -> Rows:
+        """Return the rows of an `eval_set`; what is wrong with them is said to be so of it."""
+        X, y, weights = check_eval_set(eval_set)
+        try:
+            return self._read(X, y, weights, learn=False)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"eval_set: {error}") from None
+
     def _split(
         self, rows: Rows, eval_set: Any, rng: Any, calibrates: bool = True
     ) -> tuple[Rows, Rows | None, Rows | None]:
@@ -105,8 +114,7 @@ class Reading(Insight):
                 "calibration_fraction", "set it to 0", names,
             )  # fmt: skip
         if eval_set is not None:
-            X, y, weights = check_eval_set(eval_set)
-            held_out = self._read(X, y, weights, learn=False)
+            held_out = self._read_apart(eval_set)
         elif self.early_stopping:
             rows, held_out = hold_out(
                 rows, self.validation_fraction, self._strata(rows.data.Y), rng,

@@ -95,7 +95,10 @@ class MLPRegressor(RegressorMixin, MLP):
     def _targets(self, y: Any) -> Array:
         Y = _numbers(y)
         if Y.shape[1] != len(self.y_mean_):
-            raise ValueError(f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}")
+            raise ValueError(
+                f"y has {Y.shape[1]} outputs; the fitted network {len(self.y_mean_)}: give as many,"
+                " or fit anew"
+            )
         with np.errstate(over="ignore"):
             scaled = (Y - self.y_mean_) / self.y_scale_
         if not np.isfinite(scaled).all():

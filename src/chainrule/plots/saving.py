@@ -23,7 +23,7 @@ def save_figure(axes_or_figure: Axes | Figure, path: str | Path, *, force: bool 
     from matplotlib.figure import FigureBase
 
     if Path(path).suffix.lower() != ".png":
-        raise ValueError(f"path={str(path)!r} does not end in .png, which is what is written")
+        raise ValueError(f"{path}: the suffix must be .png, which is what is written")
     figure = axes_or_figure if isinstance(axes_or_figure, FigureBase) else axes_or_figure.figure
     figure = figure.figure  # a subfigure's whole; a figure is its own
     content = io.BytesIO()

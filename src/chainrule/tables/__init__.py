@@ -41,6 +41,7 @@ FOREIGN = {  # first bytes -> what the file is, for formats that are mistaken fo
     b"\x80\x04\x95": "a pickle",
     b"\x80\x05\x95": "a pickle",
 }
+MODEL = b'{"__metadata__":{"chainrule"'  # after the eight bytes of a length
 
 
 def read_table(path: str | os.PathLike[str]) -> pl.DataFrame:
@@ -188,6 +189,8 @@ def _unpacked(data: bytes) -> bytes:
     for magic, what in FOREIGN.items():
         if data.startswith(magic):
             raise TableError(f"is {what}; save it as CSV (UTF-8) or Parquet")
+    if data.startswith(MODEL, 8):
+        raise TableError("is a chainrule model; expected a table: a CSV or Parquet file")
     if not data.strip():
         raise TableError("is empty; expected a line of column names, then rows")
     return data
@@ -269,7 +272,8 @@ def _refuse_dates_of_no_calendar(frame: pl.DataFrame, names: list[str]) -> None:
             unit = per_day[kind.time_unit] if isinstance(kind, pl.Datetime) else 1
             if not (column.to_physical() // unit).drop_nulls().is_between(*CALENDAR).all():
                 raise TableError(
-                    f"column {clip(name)!r} holds dates outside of the years 1 to 9999"
+                    f"column {clip(name)!r} holds dates outside of the years 1 to 9999;"
+                    " correct or drop them"
                 )
 
 
@@ -319,7 +323,9 @@ def _named(frame: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 
 def _shown(path: str | os.PathLike[str]) -> str:
     text = os.fspath(path)
-    return "standard input" if text == "-" else text if text.isprintable() else ascii(text)
+    if text == "-":
+        return "standard input"
+    return text if text and text.isprintable() else ascii(text)
 
 
 def _one_line(error: BaseException) -> str:

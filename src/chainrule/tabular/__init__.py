@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -133,13 +134,17 @@ def train_table(
     encoder = fit_on_rows(TableEncoder(), X, train)
     held_out = (encoder.transform(X[held]), y[held]) if len(held) else None
     features, fitted = encoder.transform(X[train]), []
-    for dropout in _dropouts(settings):
+    tries, clock = _dropouts(settings), Clock(settings.time_limit)
+    for i, dropout in enumerate(tries):
         network = _estimator(task, settings, dropout, len(train), callbacks)
         keeper = None if checkpoint is None else checkpoint.within(f"dropout-{dropout:g}")
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("ignore")  # what they say is in stop_reason_, told to the user
             warnings.simplefilter("always", CheckpointFailed)
-            network.fit(features, y[train], eval_set=held_out, checkpoint=keeper)
+            network.fit(
+                features, y[train], eval_set=held_out, checkpoint=keeper,
+                time_limit=clock.share(len(tries) - i),
+            )  # fmt: skip
         notes += dict.fromkeys(str(each.message) for each in caught[:MOST_FAILURES])
         fitted.append(network.set_params(callbacks=None))
         if network.stop_reason_.startswith("interrupted"):
@@ -252,6 +257,21 @@ def _dropouts(s: Settings) -> Sequence[float]:
         return (s.dropout,)
     exact = OPTIMIZERS[s.solver] is LBFGS  # its line search needs a cost without chance in it
     return DROPOUTS if s.validation > 0 and s.hidden and not exact else (0.0,)
+
+
+class Clock:
+    """Shares the seconds of a time limit out, if there is one."""
+
+    def __init__(self, seconds: float | None) -> None:
+        self.end = None if seconds is None else monotonic() + seconds
+
+    def share(self, tries: int) -> float | None:
+        """Return the seconds of the next of so many tries that are left; a moment, if it is late.
+
+        >>> Clock(None).share(2) is None, round(Clock(60.0).share(2)), Clock(1e-9).share(1)
+        (True, 30, 0.001)
+        """
+        return None if self.end is None else max(0.001, (self.end - monotonic()) / tries)
 
 
 def _best_loss(network: Any) -> float:
