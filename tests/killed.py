@@ -1,8 +1,8 @@
 """Killed: trainings that are ended by `kill -9` at random moments, and then go on.
 
-python killed.py train|chainrule COUNT FOLDER. For `train`, one process imports everything once, and
-each training that is to be killed runs in a child of its own; `chainrule` is the command line, each
-time a new process. Prints what was seen as JSON.
+python killed.py train|cli|chainrule COUNT FOLDER. For `train`, and `cli`, the command line, one
+process imports everything once, and each training that is to be killed runs in a child of its own;
+`chainrule` is the command line in a new process each time. Prints what was seen as JSON.
 """
 
 import hashlib
@@ -22,13 +22,14 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule import load_model, train
+from chainrule import cli, load_model, train
 from chainrule.checkpoints import Checkpoints
 from chainrule.engine import ENGINES
 from chainrule.network import Network
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = X[:, :1] * X[:, 1:2]
+started = []  # processes that are waited for by their number
 
 
 @dataclass
@@ -75,26 +76,40 @@ def in_a_child(engine, folder):
 # The command line ---------------------------------------------------------------------------------
 
 
-def command(table, folder):
-    """Start a training of that table; model and report are written beside it."""
-    words = "-m chainrule train t.csv --target y --epochs 60 --patience 60 --batch-size 8"
-    kept = ["--hidden", "8", "--force", "--every", "1", "--resume", "--checkpoint", str(folder)]
-    words = [sys.executable, *words.split(), *kept]
-    return subprocess.Popen(words, cwd=table.parent, stdout=subprocess.DEVNULL)
+def command(fresh, table, folder):
+    """Start a training of that table, in a new process or in a fork; return its number."""
+    words = "train t.csv --target y --epochs 60 --patience 60 --batch-size 8 --hidden 8 --force"
+    words = [*words.split(), "--every", "1", "--resume", "--checkpoint", str(folder)]
+    if fresh:
+        words = [sys.executable, "-m", "chainrule", *words]
+        started.append(subprocess.Popen(words, cwd=table.parent, stdout=subprocess.DEVNULL))
+        return started[-1].pid
+    child, code = os.fork(), 1
+    if not child:
+        try:
+            os.chdir(table.parent)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.argv = ["chainrule", *words]
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            os._exit(code)
+    return child
 
 
-def start_command(table, folder):
+def start_command(fresh, table, folder):
     """Return the number of a process that has written a checkpoint, or had them all."""
-    before, process = set(folder.rglob("*")), command(table, folder)
+    before, process = set(folder.rglob("*")), command(fresh, table, folder)
     while set(folder.rglob("*")) == before and not os.waitid(
-        os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG
+        os.P_PID, process, os.WEXITED | os.WNOWAIT | os.WNOHANG
     ):
         time.sleep(0.01)
-    return process.pid
+    return process
 
 
-def run_command(table, folder):
-    assert command(table, folder).wait() == 0
+def run_command(fresh, table, folder):
+    assert os.waitpid(command(fresh, table, folder), 0)[1] == 0
     model = load_model(table.with_suffix(".chainrule"))[-1]
     weights = [*model.coefs_, *model.intercepts_]
     return digest(weights, model.history_, model.stop_reason_, model.best_epoch_)
@@ -106,7 +121,8 @@ def ways_of(name, folder):
     table = folder / "t.csv"
     rows = (f"{a},{b},{c},{'yes' if a * b > 0 else 'no'}" for a, b, c in X)
     table.write_text("\n".join(["a,b,c,y", *rows]))
-    return {name: Way(partial(start_command, table), partial(run_command, table))}
+    fresh = name == "chainrule"
+    return {name: Way(partial(start_command, fresh, table), partial(run_command, fresh, table))}
 
 
 # Both ---------------------------------------------------------------------------------------------
