@@ -1,7 +1,9 @@
 """Activations: against a hundred digits, difference quotients, and what is promised at a kink."""
 
+import re
 from decimal import Decimal as D
 from decimal import localcontext
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from chainrule.activations import (
     LeakyRelu,
     Selu,
     get_activation,
+    is_activation,
 )
 from strategies import ELEMENTWISE, KINKED, NAMES, SMOOTH
 
@@ -170,12 +173,12 @@ def test_softmax_rows_are_probabilities_even_where_logits_are_large():
 
 
 def test_softmax_pullback_is_its_jacobian_transposed():
-    rng = np.random.default_rng(0)
-    z, g, sigma = rng.normal(size=(1, 4)), rng.normal(size=(1, 4)), ACTIVATIONS["softmax"]
-    h = 1e-6 * np.eye(4)
-    jacobian = (sigma.value(z + h) - sigma.value(z - h)).T / 2e-6  # [i, j] = ∂aᵢ/∂zⱼ
-    assert sigma.pullback(g, z, sigma.value(z)) == pytest.approx(g @ jacobian, rel=1e-8)
-    with pytest.raises(TypeError, match="use pullback"):
+    z, g = np.random.default_rng(0).normal(size=(2, 3, 4))
+    sigma, h = ACTIVATIONS["softmax"], 1e-6 * np.eye(4)
+    for row, pulled in enumerate(sigma.pullback(g, z, sigma.value(z))):
+        jacobian = (sigma.value(z[row] + h) - sigma.value(z[row] - h)).T / 2e-6  # [i, j] = ∂aᵢ/∂zⱼ
+        assert pulled == pytest.approx(g[row] @ jacobian, rel=1e-8)
+    with pytest.raises(TypeError, match=r"^softmax has a matrix .*; use pullback\(g, z, a\)$"):
         sigma.derivative(z, g)
 
 
@@ -204,6 +207,46 @@ def test_scikit_learns_name_and_your_own():
     assert LeakyRelu(0.2).name == "LeakyRelu"  # not the table's, which has another slope
 
 
+def one_minus_tanh2(z):
+    return 1 - np.tanh(z) ** 2
+
+
+@pytest.mark.parametrize("slope", [one_minus_tanh2, lambda z, a: 1 - a * a])
+def test_two_functions_are_an_activation(slope):
+    own, z = get_activation((np.tanh, slope)), np.linspace(-2, 2, 10).reshape(5, 2)
+    a = own.value(z)
+    assert (own.name, get_activation((one_minus_tanh2, np.cos)).name) == ("tanh", "one_minus_tanh2")
+    assert (a == np.tanh(z)).all()
+    assert own.pullback(3 * z, z, a) == pytest.approx(3 * z * one_minus_tanh2(z), rel=1e-14)
+    assert own != get_activation((np.sin, slope))
+    assert get_activation((partial(np.tanh), slope)).name == "OwnActivation"  # it has no name
+    assert [is_activation(one) for one in ((np.tanh, slope), ("relu", "tanh"))] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ((np.add, np.cos), "the first of the two functions needs 2 arguments; .* function of z$"),
+        (
+            (np.sin, lambda: 0),
+            r"the second of the two functions needs 0 arguments; .* function of z or \(z, a\)$",
+        ),
+    ],
+)
+def test_functions_of_something_else_are_no_activation(pair, words):
+    with pytest.raises(ValueError, match=f"^activation: {words}"):
+        get_activation(pair)
+
+
+def test_own_functions_give_a_number_for_each_element():
+    z = np.ones((2, 3))
+    one_row = get_activation((lambda z: z[:1], lambda z: z[0]))
+    with pytest.raises(ValueError, match=r"^your activation '<lambda>' gave .* expected a real"):
+        one_row.value(z)
+    with pytest.raises(ValueError, match=r"^your derivative '<lambda>' gave .* expected a real"):
+        one_row.derivative(z, z)
+
+
 @pytest.mark.parametrize("name", ["rleu", "sigmoids", None, 3])
 def test_unknown_names_are_refused(name):
     nearest = {"rleu": "did you mean 'relu'", "sigmoids": "did you mean 'sigmoid'"}.get(
@@ -214,16 +257,19 @@ def test_unknown_names_are_refused(name):
     assert "\n" not in str(error.value)
 
 
+BE = "must be a finite number in"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: LeakyRelu(2.0), "LeakyRelu: slope=2.0 must be"),
-        (lambda: Celu(0.0), "Celu: alpha=0.0 must be"),
-        (lambda: Increasing(-1), "Increasing: block=-1 must be a whole number"),
+        (lambda: LeakyRelu(2.0), f"LeakyRelu: slope=2.0 {BE} [0, 1]"),
+        (lambda: Celu(0.0), f"Celu: alpha=0.0 {BE} (0, inf)"),
+        (lambda: Increasing(-1), "Increasing: block=-1 must be a whole number >= 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         make()
 
 
@@ -234,11 +280,21 @@ def test_celu_by_formula():
     assert Celu(2.0).derivative(z, a) == pytest.approx(np.array([[np.exp(-0.5), 1.0]]))
 
 
-def test_blocks_that_increase_are_apart():
-    z = np.random.default_rng(0).normal(size=(3, 5))
-    apart, cuts = Increasing(2), [slice(0, 2), slice(2, 4), slice(4, 5)]
-    a, g = apart.value(z), z[::-1].copy()
-    whole = [Increasing().value(z[:, cut]) for cut in cuts]
-    assert (a == np.concatenate(whole, axis=1)).all()
-    pulled = [Increasing().pullback(g[:, cut], z[:, cut], a[:, cut]) for cut in cuts]
-    assert (apart.pullback(g, z, a) == np.concatenate(pulled, axis=1)).all()
+@pytest.mark.parametrize("block", [0, 1, 2, 5, 7])
+def test_units_that_increase_by_formula(block):
+    """One unit at a time: ∂aᵢ/∂zⱼ is 1 for the first of a block, sigmoid(zⱼ) after, for i ≥ j."""
+    z, g = np.random.default_rng(0).normal(size=(2, 3, 5))
+    sigma, size = Increasing(block), block or 5
+    a, pulled = sigma.value(z), sigma.pullback(g, z, sigma.value(z))
+    for row in range(3):
+        for j in range(5):
+            first, end = j - j % size, min(j - j % size + size, 5)
+            steps = np.log1p(np.exp(z[row, first + 1 : j + 1]))
+            assert a[row, j] == pytest.approx(z[row, first] + steps.sum(), rel=1e-14)
+            slope = 1.0 if j == first else 1 / (1 + np.exp(-z[row, j]))
+            assert pulled[row, j] == pytest.approx(slope * g[row, j:end].sum(), rel=1e-13)
+    letters = {"exp": np.exp, "log": np.log, "z": z.T, "a": a.T, "g": g.T}
+    for j in range(5):  # and so says the formula of each unit
+        for method, ours in (("value", a), ("pullback", pulled)):
+            said = eval(sigma.textbook_of(method, j, units=5), letters)
+            assert said == pytest.approx(ours[:, j], rel=1e-13)

@@ -1,5 +1,6 @@
 """Losses: gradients against differences, logits against outputs, closed forms at the edges."""
 
+import re
 from decimal import Decimal as D
 from decimal import localcontext
 
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule.activations import ACTIVATIONS
+from chainrule.activations import ACTIVATIONS, Increasing
 from chainrule.losses import (
     LOSSES,
     TINY,
@@ -211,23 +212,62 @@ def test_label_smoothing_is_given_where_there_is_some():
         with_label_smoothing(CrossEntropy(), 2)
 
 
+BE = "must be a finite number in"
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: Focal(-1.0), "gamma=-1.0 must be a finite number in"),
-        (lambda: BinaryFocal(alpha=1.5), "alpha=1.5 must be a finite number in"),
-        (lambda: BinaryFocal(alpha=-0.5), "alpha=-0.5 must be a finite number in"),
-        (lambda: BinaryFocal(np.inf), "gamma=inf must be"),
-        (lambda: Focal(label_smoothing=2.0), "label_smoothing=2.0 must be"),
-        (lambda: BinaryFocal(label_smoothing=2.0), "label_smoothing=2.0 must be"),
-        (lambda: BinaryCrossEntropy(2.0), "label_smoothing=2.0 must be"),
-        (lambda: Huber(0.0), "Huber: delta=0.0 must be"),
-        (lambda: Quantile(1.0), "Quantile: quantile=1.0 must be"),
+        (lambda: Focal(-1.0), f"Focal: gamma=-1.0 {BE} [0, inf)"),
+        (
+            lambda: BinaryFocal(alpha=1.5),
+            f"BinaryFocal: alpha=1.5 {BE} [0, 1]",
+        ),
+        (
+            lambda: BinaryFocal(alpha=-0.5),
+            f"BinaryFocal: alpha=-0.5 {BE} [0, 1]",
+        ),
+        (lambda: BinaryFocal(np.inf), f"BinaryFocal: gamma=inf {BE} [0, inf)"),
+        (
+            lambda: Focal(label_smoothing=2.0),
+            f"Focal: label_smoothing=2.0 {BE} [0, 1]",
+        ),
+        (
+            lambda: BinaryFocal(label_smoothing=2.0),
+            f"BinaryFocal: label_smoothing=2.0 {BE} [0, 1]",
+        ),
+        (
+            lambda: BinaryCrossEntropy(2.0),
+            f"BinaryCrossEntropy: label_smoothing=2.0 {BE} [0, 1]",
+        ),
+        (lambda: Huber(0.0), f"Huber: delta=0.0 {BE} (0, inf)"),
+        (lambda: Quantile(1.0), f"Quantile: quantile=1.0 {BE} (0, 1)"),
     ],
 )
 def test_settings_out_of_range_are_refused(make, words):
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=f"^{re.escape(words)}$"):
         make()
+
+
+@pytest.mark.parametrize("gamma", [0.5, 1.0, 2.0])
+def test_a_focus_stays_as_it_is_at_the_edges(gamma):
+    """By forty digits: q^γ for q in [ε, 1 − ε], and beyond as at the edge, with no slope."""
+    e, g = D(TINY), D(gamma)
+    a = np.array([-0.3, 0.0, TINY / 2, 2 * TINY, 0.4, 1 - 2 * TINY, 1 - TINY / 2, 1, 1.3])[:, None]
+    with localcontext(prec=40):
+        value, slope = [], []
+        for one in map(D, a[:, 0].tolist()):
+            q, held = 1 - one, min(max(1 - one, e), 1 - e)
+            log, log_slope = max(one, e).ln() + (min(one, e) - e) / e, 1 / max(one, e)
+            bent = g * held ** (g - 1) if q == held else 0
+            value.append(float(-(held**g) * log))
+            slope.append(float(bent * log - held**g * log_slope))
+    one = np.ones_like(a)
+    for loss in (BinaryFocal(gamma), Focal(gamma)):
+        assert loss.value(a, one)[:, 0] == pytest.approx(value, rel=1e-8)
+        assert loss.gradient(a, one)[:, 0] == pytest.approx(slope, rel=1e-8)
+    assert BinaryFocal(gamma).value(1 - a, 0 * a)[:, 0] == pytest.approx(value, rel=1e-8)
+    assert -BinaryFocal(gamma).gradient(1 - a, 0 * a)[:, 0] == pytest.approx(slope, rel=1e-8)
 
 
 #: loss -> target, and the outputs around which its gradient jumps or bends
@@ -321,6 +361,61 @@ def test_a_pair_is_canonical_only_with_the_very_activation():
     assert get_loss("binary_cross_entropy").pairs_with(ACTIVATIONS["logistic"])
     assert not get_loss("binary_cross_entropy").pairs_with(ACTIVATIONS["tanh"])
     assert not any(get_loss("huber").pairs_with(each) for each in ACTIVATIONS.values())
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 1.0])
+def test_alpha_weighs_the_two_classes(alpha):
+    """α times the loss of a 1, 1 − α times that of a 0, in each of the four ways to it."""
+    z = np.linspace(-4, 4, 9)[:, None]
+    a = ACTIVATIONS["sigmoid"].value(z)
+    for y, share in ((np.ones_like(z), alpha), (np.zeros_like(z), 1 - alpha)):
+        for way, of in (
+            ("value", (a, y)),
+            ("gradient", (a, y)),
+            ("value_from_logits", (z, y)),
+            ("delta_from_logits", (z, a, y)),
+        ):
+            ours, plain = (
+                getattr(loss, way)(*of) for loss in (BinaryFocal(2.0, alpha), BinaryFocal())
+            )
+            assert ours == pytest.approx(share * plain, rel=1e-14)
+
+
+def test_two_functions_are_a_loss():
+    own, plain = get_loss((lambda a, y: (a - y) ** 2 / 2, np.subtract)), SquaredError()
+    a, y = np.random.default_rng(0).normal(size=(2, 5, 3))
+    assert own.value(a, y) == pytest.approx(plain.value(a, y), rel=1e-14)
+    assert (own.gradient(a, y) == plain.gradient(a, y)).all()
+    assert (own.target(y) is y, own.output, own.outputs_per_target) == (True, plain.output, 1)
+    assert not own.pairs_with(own.output)
+    with pytest.raises(NotImplementedError):
+        own.value_from_logits(a, y)
+    wide = get_loss((lambda a, y: a.sum(), lambda a, y: a[:1]))
+    for call, what in ((wide.value, "loss"), (wide.gradient, "gradient")):
+        with pytest.raises(ValueError, match=f"^your {what} '<lambda>' gave float64 of shape"):
+            call(a, y)
+    for pair, which, count in (
+        ((np.sin, np.subtract), "first", 1),
+        ((np.add, np.sin), "second", 1),
+    ):
+        words = rf"^loss: the {which} of the two functions needs {count} .* of \(a, y\)$"
+        with pytest.raises(ValueError, match=words):
+            get_loss(pair)
+
+
+def test_what_goes_with_a_loss():
+    assert Quantiles((0.1, 0.9)).output == Increasing(2)
+    assert {name: LOSSES[name]().output.name for name in CANONICAL} == {
+        "squared_error": "identity", "poisson": "exp",
+        "binary_cross_entropy": "sigmoid", "binary_focal": "sigmoid",
+        "cross_entropy": "softmax", "focal": "softmax",
+    }  # fmt: skip
+    words = (
+        r"^label_smoothing=0.1 does not fit Huber, whose targets are no classes; set it to 0, or"
+        r" take one of binary_cross_entropy, cross_entropy, binary_focal, focal$"
+    )
+    with pytest.raises(ValueError, match=words):
+        with_label_smoothing(Huber(), 0.1)
 
 
 def test_unknown_losses_are_refused():

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from chainrule.activations import LeakyRelu
 from chainrule.initializers import Uniform
 from chainrule.losses import LOSSES, get_loss
-from chainrule.network import Network, backpropagate, parameter_count, propagate, row_losses
+from chainrule.network import (
+    Network,
+    Trace,
+    backpropagate,
+    parameter_count,
+    propagate,
+    row_losses,
+)
 from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask
 from strategies import KINKED, SMOOTH, SMOOTH_LOSSES, problems
@@ -190,7 +197,8 @@ def test_copies_and_pickles_are_independent(net, rows):
         assert twin.theta.ctypes.data % 64 == 0
         twin.theta += 1
         assert (twin.predict(rows[0]) != net.predict(rows[0])).any()
-    assert net.copy("float32").theta.dtype == np.float32
+    narrow = net.copy("float32")
+    assert narrow.theta.dtype == pickle.loads(pickle.dumps(narrow)).theta.dtype == np.float32
     assert Network([1, 1, 1], LeakyRelu(0.3)).copy().activations[0] == LeakyRelu(0.3)
 
 
@@ -198,6 +206,48 @@ def test_batches_are_cut_over_samples_and_rows_stand_alone(net, rows):
     together = net.predict(rows[0])
     alone = np.vstack([net.predict(x[None]) for x in rows[0]])
     assert together == pytest.approx(alone, rel=1e-13)
+
+
+def test_what_is_shown(net, rows):
+    names = "['sigmoid', 'tanh', 'relu', 'identity']"
+    assert repr(net) == f"Network([2, 3, 4, 3, 2], activations={names}, 48 parameters, float64)"
+    assert repr(net.layers[1]) == "Dense(3 → 4, tanh)"
+    trace, none = net.forward(rows[0]), net.gradients()
+    assert repr(trace) == "Trace(5 rows; A[0] … A[4] of 2, 3, 4, 3, 2 units)"
+    assert repr(none) == "Gradients(δ of  units; 48 derivatives, norm 0)"
+    grads = net.backward(trace, rows[1])
+    size = np.sqrt((grads.flat**2).sum())
+    assert repr(grads) == f"Gradients(δ of 3, 4, 3, 2 units; 48 derivatives, norm {size:.4g})"
+    pairs = zip(grads.dW, grads.db, strict=True)
+    norms = [np.sqrt((dW**2).sum() + (db**2).sum()) for dW, db in pairs]
+    assert grads.layer_norms() == pytest.approx(norms, rel=1e-14)
+    assert repr(Trace(trace.A[:1])) == "Trace(5 rows; A[0] … A[0] of 2 units)"
+    large = net.copy("float32").gradients(np.full(48, 1e30, "float32"))  # whose squares overflow
+    assert repr(large).endswith(f"norm {1e30 * 48**0.5:.4g})")
+    assert large.layer_norms() == pytest.approx([1e30 * n**0.5 for n in (9, 16, 15, 8)])
+
+
+def test_networks_are_drawn_from_seed_0_unless_told():
+    assert (Network([2, 3]).theta == Network([2, 3], seed=0).theta).all()
+    assert (Network([2, 3]).theta != Network([2, 3], seed=1).theta).any()
+
+
+def test_a_trace_of_another_network_is_refused(net, rows):
+    other, mixed = Network([2, 3, 2]).forward(rows[0]), net.forward(rows[0])
+    mixed.A[0] = mixed.A[0][:1]
+    for trace in (other, mixed):
+        with pytest.raises(ValueError, match=r"^the trace has Z of shapes .*net.*forward\(X\)$"):
+            net.backward(trace, rows[1])
+
+
+@pytest.mark.parametrize("name", ["l1", "l2", "alpha"])
+def test_every_strength_of_a_penalty_counts_and_is_held_to_be_one(name):
+    assert Penalty(**{name: 1e-9})
+    for bad in (-1e-9, np.inf, np.nan, "1"):
+        with pytest.raises(
+            ValueError, match=rf"Penalty: {name}={bad!r} must be a .* in \[0, inf\)"
+        ):
+            Penalty(**{name: bad})
 
 
 @pytest.mark.parametrize(

@@ -157,19 +157,76 @@ def test_the_input_gradient_is_that_of_backward(loss, weighted, forced, monkeypa
 
 
 @pytest.mark.parametrize("forced", ["", "reference"])
-def test_derivatives_for_the_inputs_refuse_what_does_not_fit(forced, monkeypatch):
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_focal", "cross_entropy", "focal"])
+def test_a_canonical_pair_is_exact_where_outputs_are_rounded(loss, forced, monkeypatch):
+    """Where every output is certain and wrong, the cost is |z| or a gap of z, and δ is a − y."""
+    monkeypatch.setenv("CHAINRULE_ENGINE", forced)
+    network = Network([3, 5, 4, 2], ["sigmoid", "tanh", LOSSES[loss]().output], seed=1)
+    network.b[-1][:] = [60.0, -60.0]
+    X, Y = rows(network, 4), np.tile([0.0, 1.0], (4, 1))
+    trace = network.forward(X)
+    z = trace.Z[-1]
+    assert (trace.A[-1].round(15) == 1 - Y).all()
+    wrong = abs(z).sum(axis=1) if "binary" in loss else z[:, 0] - z[:, 1]
+    assert network.cost(X, Y, loss) == pytest.approx(wrong.mean(), rel=1e-13)
+    grads = network.backward(trace, Y, loss)
+    assert grads.delta[-1] == pytest.approx((1 - 2 * Y) / 4, rel=1e-13)
+    assert abs(grads.dX).max() > 1e-3
+    assert_near(network.input_gradient(X, Y, loss), grads.dX, 1e-12)
+
+
+@built
+def test_compiled_code_serves_what_it_can(monkeypatch):
+    """Without a pass in NumPy; and a plain array without a look at it."""
+    monkeypatch.setenv("CHAINRULE_ENGINE", "")
+    network = Network([4, 7, 3], ["tanh", "sigmoid"], seed=3)
+    X, losses = rows(network, 5), ["huber", "binary_cross_entropy"]
+    Y = rng.uniform(size=(5, 3))
+    trace = network.forward(X)
+    expected = [trace.A[-1], reference(monkeypatch, lambda: network.jacobian(X))]
+    expected += [network.backward(trace, Y, loss).dX for loss in losses]
+    monkeypatch.setattr("chainrule.network.propagate", None)  # were it called, this would show
+    for same in (X, X.tolist(), X.astype("float32")):
+        found = [network.predict(same), network.jacobian(same)]
+        found += [network.input_gradient(same, Y, loss) for loss in losses]
+        for ours, theirs in zip(found, expected, strict=True):
+            assert_near(ours, theirs, 1e-12 if same is X else 1e-6)
+    monkeypatch.setattr("chainrule.network.as_matrix", None)
+    assert_near(network.predict(X), expected[0], 1e-12)
+
+
+@pytest.mark.parametrize("forced", ["", "reference"])
+def test_answers_are_of_the_networks_precision(forced, monkeypatch):
+    monkeypatch.setenv("CHAINRULE_ENGINE", forced)
+    double = Network([4, 7, 3], "tanh", seed=3)
+    network = double.copy("float32")
+    X, Y = rows(double, 5), np.ones((5, 3))
+    for ask in (
+        lambda net, x: net.predict(x),
+        lambda net, x: net.jacobian(x),
+        lambda net, x: net.input_gradient(x, Y),
+    ):
+        for same in (X, X.tolist(), X.astype("float32")):
+            assert_near(ask(network, same), ask(double, X).astype("float32"), 1e-5)
+
+
+@pytest.mark.parametrize("forced", ["", "reference"])
+def test_rows_that_do_not_fit_are_refused(forced, monkeypatch):
     from scipy import sparse
 
     monkeypatch.setenv("CHAINRULE_ENGINE", forced)
     network = Network([2, 3, 1])
-    for call in (network.jacobian, lambda X: network.input_gradient(X, [[1.0]])):
-        for X, words in (
-            ([[1.0]], "X has 1 columns; expected 2"),
-            ([[1.0, np.nan]], "X holds NaN or infinity"),
-            ([1.0, 2.0], "expected two dimensions"),
-            (sparse.csr_array(np.ones((1, 2))), "expected a dense array"),
-        ):
-            with pytest.raises(ValueError, match=words) as error:
+    dense = [network.jacobian, lambda X: network.input_gradient(X, [[1.0]])]
+    shapes = [
+        ([[1.0]], "X has 1 columns; expected 2"),
+        ([[1.0, np.nan]], "X holds NaN or infinity"),
+        ([1.0, 2.0], r"X has shape \(2,\); expected two dimensions"),
+    ]
+    thin = sparse.csr_array(np.ones((1, 2)))
+    kinds = [(thin, r"X is a sparse matrix; expected a dense array: X\.toarray\(\)$")]
+    for call in (network.forward, network.predict, *dense):
+        for X, words in shapes + kinds * (call in dense):
+            with pytest.raises(ValueError, match=f"^{words}") as error:
                 call(X)
             assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="Y has 2 rows; expected 1"):

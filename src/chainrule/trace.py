@@ -71,7 +71,7 @@ class Gradients:
     def __repr__(self) -> str:
         return (
             f"Gradients(δ of {_widths(self.delta)} units; {self.flat.size} derivatives, norm"
-            f" {np.linalg.norm(self.flat):.4g})"
+            f" {norm(self.flat):.4g})"
         )
 
 
