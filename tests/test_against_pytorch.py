@@ -1,7 +1,10 @@
 """Against PyTorch, in float64: activations, losses, gradients, and ten steps of every optimizer."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
+from scipy.optimize import fmin_l_bfgs_b
 
 from chainrule.activations import ACTIVATIONS
 from chainrule.initializers import Uniform
@@ -255,6 +258,20 @@ def test_ten_steps_equal_to_1e_8(name):
         shuffle=False,
     )
     assert relative(net.theta, flat(parameters)) < 1e-8
+
+
+def test_settings_are_by_default_pytorchs_and_scipys():
+    w = [torch.nn.Parameter(torch.zeros(1))]
+    names = "SGD", "RMSprop", "Adagrad", "Adam", "AdamW", "Rprop"
+    sgd, rms, grad, adam, adamw, rprop = (getattr(torch.optim, each)(w).defaults for each in names)
+    assert SGD() == SGD(0.01, sgd["momentum"], sgd["nesterov"])
+    assert RMSprop() == RMSprop(rms["lr"], rms["alpha"], rms["eps"])
+    assert Adagrad() == Adagrad(grad["lr"], grad["eps"])
+    assert Adam() == Adam(adam["lr"], *adam["betas"], adam["eps"])
+    assert AdamW() == AdamW(adamw["lr"], *adamw["betas"], adamw["eps"], adamw["weight_decay"])
+    assert RProp() == RProp(rprop["lr"], *rprop["etas"], *rprop["step_sizes"])
+    scipys = signature(fmin_l_bfgs_b).parameters
+    assert LBFGS() == LBFGS(*(scipys[each].default for each in ("maxfun", "pgtol", "m")))
 
 
 def test_every_optimizer_is_compared():

@@ -403,6 +403,20 @@ def test_two_functions_are_a_loss():
             get_loss(pair)
 
 
+def test_where_losses_are_defined_and_their_settings_by_default():
+    of_labels, of_rows = {"binary_cross_entropy", "binary_focal"}, {"cross_entropy", "focal"}
+    y = np.eye(3)
+    for name in LOSSES:
+        loss, counts = get_loss(name), name == "poisson"
+        shares = name in of_labels | of_rows
+        low, high = 0.0 if shares or counts else -np.inf, 1.0 if shares else np.inf
+        assert loss.domain == loss.targets == (low, high)
+        assert loss.rows_sum_to_one == (name in of_rows)
+        assert (loss.target(y) == y).all()  # without label smoothing
+    assert (TINY, Huber().delta, Focal().gamma, BinaryFocal().gamma) == (1e-7, 1.0, 2.0, 2.0)
+    assert (Quantile().quantile, Quantiles().quantiles) == (0.5, (0.1, 0.5, 0.9))
+
+
 def test_what_goes_with_a_loss():
     assert Quantiles((0.1, 0.9)).output == Increasing(2)
     assert {name: LOSSES[name]().output.name for name in CANONICAL} == {

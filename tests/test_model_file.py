@@ -624,6 +624,9 @@ FORGED = [
     (put(["encoder", "columns", 0, "kind"], "chr"), "kind='chr'"),
     (put(["encoder", "columns", 1, "scale"], "x"), ""),
     (put(["encoder", "columns", 0, "levels"], ["a"]), "the network takes"),
+    (put(["encoder", "columns", 0, "levels"], [[[]], [{}]]), "levels that are no list of texts"),
+    (put(["encoder", "columns", 0, "levels"], ["a", None]), "levels that are no list of texts"),
+    (put(["encoder", "columns", 0, "rare"], {"a": 1}), "rare that are no list of texts"),
     (put(["encoder", "params", "max_levels"], -1), "max_levels"),
     (put(["encoder", "notes"], 3), ""),
 ]  # fmt: skip

@@ -26,6 +26,13 @@ from strategies import seeds
 RULES = sorted(name for name, rule in OPTIMIZERS.items() if issubclass(rule, Optimizer))
 
 
+def test_names_and_which_need_all_rows_at_once():
+    assert {name: rule.full_batch for name, rule in OPTIMIZERS.items()} == {
+        "sgd": False, "rmsprop": False, "adagrad": False, "adam": False, "adamw": False,
+        "rprop": True, "lbfgs": True,
+    }  # fmt: skip
+
+
 def follow(optimizer, gradients, w=1.0):
     """Return w after each gradient of a list, at the optimizer's own rate."""
     slots = tuple(np.full(1, optimizer.first_slot(name)) for name in optimizer.slots)

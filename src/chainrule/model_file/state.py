@@ -338,6 +338,11 @@ def _rebuild_encoder(state: dict[str, Any]) -> TableEncoder:
 def _try_column(record: dict[str, Any]) -> None:
     """Encode a gap, which reads all that was learnt of the column; raise where that fails."""
     kind = COLUMN_KINDS[record["kind"]]
+    for name in ("levels", "rare") if record["kind"] == "category" else ():
+        known = record[name]
+        texts = isinstance(known, list) and all(isinstance(level, str) for level in known)
+        if not (texts or (known is None and name == "rare")):  # polars would panic, not refuse
+            _refuse(f"column {record['name']!r} with {name} that are no list of texts")
     out = np.zeros((1, len(kind.features("", record))))
     kind.fill(as_kind(Column("", "number", np.full(1, np.nan)), record["kind"]), record, out)
     _check_finite(out, f"what was learnt of column {record['name']!r} does")
