@@ -320,6 +320,13 @@ SETTINGS = {
     "seed": [(value, "whole number >= 0") for value in (-1, 1.5, "a", None)],
     "dropout": [(value, "a share >= 0 and < 1") for value in (1, -1, np.nan, [0.1, 0.2], "a")],
     "validation": [(value, "share") for value in (0, 1, 0.001, 0.999, "a", True, np.nan)],
+    "validation rows": [
+        ((X,), r"validation has 1 entries; expected \(X, Y\) or \(X, Y, weights\)"),
+        ((X[:, :2], X[:, :1]), "validation: X has 2 columns; expected 3"),
+        ((X, X[:3, :1]), "validation: X has 40 rows and Y has 3; expected as many"),
+        ((X, np.where(X[:, :1] > 1, np.nan, 1)), "validation: Y holds NaN or infinity"),
+        ((X, X[:, :1], -np.ones(N)), "validation: weights hold a negative"),
+    ],
     "clip_norm": [(value, "a number > 0, or None") for value in (0, -1, np.nan, "a")],
     "l2": [(value, "a finite number >= 0") for value in (-1, np.nan, np.inf, "a")],
     "patience": [(value, "whole number >= 0, or None") for value in (-1, 1.5, "a")],
@@ -343,7 +350,7 @@ SETTINGS = {
     ],
 )
 def test_settings_of_train(name, bad, expected):
-    hold(lambda value: train_network(X, **{name: value}), bad, expected)
+    hold(lambda value: train_network(X, **{name.split()[0]: value}), bad, expected)
 
 
 def build(sizes=(3, 4, 1), activations="relu", **options):

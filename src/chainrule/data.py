@@ -157,6 +157,16 @@ def in_one_line() -> Iterator[None]:
         raise kind(f"{' '.join(text.split()).rstrip('.')[:300]}{_advice(text)}") from None
 
 
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """Say with whatever is wrong which data it is wrong with."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from None
+
+
 def _advice(text: str) -> str:
     return next((f"; {advice}" for words, advice in ADVICE.items() if text.startswith(words)), "")
 
