@@ -1,8 +1,8 @@
 """Killed: trainings that are ended by `kill -9` at random moments, and then go on.
 
-python killed.py train|chainrule COUNT FOLDER. For `train`, one process imports everything once, and
-each training that is to be killed runs in a child of its own; `chainrule` is the command line, each
-time a new process. Prints what was seen as JSON.
+python killed.py train|cli|chainrule COUNT FOLDER. For `train`, and `cli`, the command line, one
+process imports everything once, and each training that is to be killed runs in a child of its own;
+`chainrule` is the command line in a new process each time. Prints what was seen as JSON.
 """
 
 import hashlib
@@ -22,13 +22,15 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule import load_model, train
+from chainrule import cli, load_model, train
 from chainrule.checkpoints import Checkpoints
 from chainrule.engine import ENGINES
 from chainrule.network import Network
 
 X = np.random.default_rng(0).normal(size=(60, 3))
 Y = X[:, :1] * X[:, 1:2]
+EPOCHS = 80
+started = []  # processes that are waited for by their number
 
 
 @dataclass
@@ -36,11 +38,13 @@ class Way:
     """A training that keeps checkpoints in a folder, and goes on from what is there.
 
     `begin` starts it in a process, whose number it returns when there is something to be harmed;
-    `finish` lets it come to its end, and returns a digest of what was learnt.
+    `finish` lets it come to its end, and returns a digest of what was learnt. Within a share
+    `spread` of the time that it takes it is killed.
     """
 
     begin: Callable[[Path], int]
     finish: Callable[[Path], str]
+    spread: float = 1.0
 
 
 def digest(weights, records, *more):
@@ -75,26 +79,44 @@ def in_a_child(engine, folder):
 # The command line ---------------------------------------------------------------------------------
 
 
-def command(table, folder):
-    """Start a training of that table; model and report are written beside it."""
-    words = "-m chainrule train t.csv --target y --epochs 60 --patience 60 --batch-size 8"
-    kept = ["--hidden", "8", "--force", "--every", "1", "--resume", "--checkpoint", str(folder)]
-    words = [sys.executable, *words.split(), *kept]
-    return subprocess.Popen(words, cwd=table.parent, stdout=subprocess.DEVNULL)
+def command(fresh, table, folder):
+    """Start a training of that table, in a new process or in a fork; return its number."""
+    words = f"train t.csv --target y --epochs {EPOCHS} --patience 99 --dropout 0.2 --batch-size 8"
+    words = [
+        *words.split(),
+        *["--hidden", "8", "--force", "--every", "1", "--resume", "--checkpoint"],
+        str(folder),
+    ]
+    if fresh:
+        words = [sys.executable, "-m", "chainrule", *words]
+        started.append(subprocess.Popen(words, cwd=table.parent, stdout=subprocess.DEVNULL))
+        return started[-1].pid
+    child, code = os.fork(), 1
+    if not child:
+        try:
+            os.chdir(table.parent)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.argv = ["chainrule", *words]
+            cli.main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            os._exit(code)
+    return child
 
 
-def start_command(table, folder):
-    """Return the number of a process that has written a checkpoint, or had them all."""
-    before, process = set(folder.rglob("*")), command(table, folder)
-    while set(folder.rglob("*")) == before and not os.waitid(
-        os.P_PID, process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG
+def start_command(fresh, table, folder):
+    """Return the number of a process that has come to an epoch, whichever, or to its end."""
+    epoch, process = random.randint(1, EPOCHS), command(fresh, table, folder)
+    while max(map(newest, what_is_kept(folder)), default=0) < epoch and not os.waitid(
+        os.P_PID, process, os.WEXITED | os.WNOWAIT | os.WNOHANG
     ):
-        time.sleep(0.01)
-    return process.pid
+        time.sleep(0.003)
+    return process
 
 
-def run_command(table, folder):
-    assert command(table, folder).wait() == 0
+def run_command(fresh, table, folder):
+    assert os.waitpid(command(fresh, table, folder), 0)[1] == 0
     model = load_model(table.with_suffix(".chainrule"))[-1]
     weights = [*model.coefs_, *model.intercepts_]
     return digest(weights, model.history_, model.stop_reason_, model.best_epoch_)
@@ -106,7 +128,10 @@ def ways_of(name, folder):
     table = folder / "t.csv"
     rows = (f"{a},{b},{c},{'yes' if a * b > 0 else 'no'}" for a, b, c in X)
     table.write_text("\n".join(["a,b,c,y", *rows]))
-    return {name: Way(partial(start_command, table), partial(run_command, table))}
+    fresh = name == "chainrule"
+    return {
+        name: Way(partial(start_command, fresh, table), partial(run_command, fresh, table), 0.02)
+    }
 
 
 # Both ---------------------------------------------------------------------------------------------
@@ -134,19 +159,24 @@ def main(name, count, folder):
     turns = itertools.cycle(ways)
     while seen["killed"] < count:
         each = next(turns)
+        way = ways[each]
         for _ in range(min(moments.choice([1, 1, 2]), count - seen["killed"])):
-            whole = kill_within(ways[each], place, moments.uniform(0, took[each]))
+            whole = kill_within(way, place, moments.uniform(0, way.spread * took[each]))
             if whole is not None:
-                took[each] = whole  # the machine was busier before
+                took[each] = min(took[each], whole)  # the machine was busier before
                 break
             seen["killed"] += 1
             seen["litter"] += any(path.name.endswith(".part") for path in place.rglob("*"))
-            seen["epochs"].append(sum(int(kept[-1][6:14]) for kept in what_is_kept(place)))
-        if ways[each].finish(place) != expected[each]:
+            seen["epochs"].append(max(map(newest, what_is_kept(place)), default=0))
+        if way.finish(place) != expected[each]:
             seen["others"].append(each)
         seen["others"] += [str(kept) for kept in what_is_kept(place) if len(kept) != 3]
         shutil.rmtree(place)
     print(json.dumps(seen))
+
+
+def newest(kept):
+    return int(kept[-1][6:14])
 
 
 def what_is_kept(place):
@@ -156,4 +186,4 @@ def what_is_kept(place):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]))
+    main(sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]).resolve())

@@ -373,6 +373,25 @@ def test_a_model_that_is_none(entry, name, model, run, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.chainrule", "t.csv"]
 
 
+@pytest.mark.parametrize("name", [*TAKES_A_TABLE[1:], "inspect", "export"])
+def test_a_model_that_is_not_there(name, run, tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text(TABLE)
+    (tmp_path / "folder").mkdir()
+    more = {"inspect": [], "export": ["--to", "json"]}.get(name, ["t.csv"])
+    refused(run(name, "no.chainrule", *more), "no.chainrule: it is not there; check the name")
+    refused(run(name, "folder", *more), "folder: it is a folder.*; expected a model file")
+    opening = open
+
+    def no(path, *rest, **named):
+        if str(path) == "m.chainrule":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return opening(path, *rest, **named)
+
+    monkeypatch.setattr("builtins.open", no)
+    refused(run(name, "m.chainrule", *more), "m.chainrule: it cannot be read: Permission denied")
+    assert sorted(os.listdir()) == ["folder", "m.chainrule", "t.csv"]
+
+
 def test_a_model_of_no_table(run, tmp_path):
     save_model(Network([2, 1], seed=0), tmp_path / "net.chainrule")
     (tmp_path / "t.csv").write_text(TABLE)

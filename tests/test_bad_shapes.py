@@ -173,6 +173,8 @@ def test_a_network_of_another_width():
         network().predict(X[:, :2])
     with pytest.raises(ValueError, match=r"the trace has Z .*trace = network.forward\(X\)"):
         network().backward(Network([3, 5, 1]).forward(X), np.zeros((N, 1)))
+    with pytest.raises(ValueError, match=r"trace is a ndarray; expected what `forward` returns"):
+        network().backward(X, np.zeros((N, 1)))
 
 
 # Weights ---------------------------------------------------------------------------------------
@@ -260,7 +262,7 @@ ESTIMATORS = {
     "loss": [((2,), r"loss=\(2,\) is not valid; did you mean hidden_layer_sizes=\(2,\)\?")],
     "early_stopping": [("yes", "True or False")],
     **{name: [(bad, f"{name}='{bad}' is not valid; did you mean '{near}'. Expected"),
-              (3, f"{name}=3 is not valid; expected.*Known: ")]
+              (-3, f"{name}=-3 is not valid; expected.*Known: ")]
        for name, (bad, near) in NAMES.items()},
 }  # fmt: skip
 
@@ -318,6 +320,13 @@ SETTINGS = {
     "seed": [(value, "whole number >= 0") for value in (-1, 1.5, "a", None)],
     "dropout": [(value, "a share >= 0 and < 1") for value in (1, -1, np.nan, [0.1, 0.2], "a")],
     "validation": [(value, "share") for value in (0, 1, 0.001, 0.999, "a", True, np.nan)],
+    "validation rows": [
+        ((X,), r"validation has 1 entries; expected \(X, Y\) or \(X, Y, weights\)"),
+        ((X[:, :2], X[:, :1]), "validation: X has 2 columns; expected 3"),
+        ((X, X[:3, :1]), "validation: X has 40 rows and Y has 3; expected as many"),
+        ((X, np.where(X[:, :1] > 1, np.nan, 1)), "validation: Y holds NaN or infinity"),
+        ((X, X[:, :1], -np.ones(N)), "validation: weights hold a negative"),
+    ],
     "clip_norm": [(value, "a number > 0, or None") for value in (0, -1, np.nan, "a")],
     "l2": [(value, "a finite number >= 0") for value in (-1, np.nan, np.inf, "a")],
     "patience": [(value, "whole number >= 0, or None") for value in (-1, 1.5, "a")],
@@ -341,7 +350,7 @@ SETTINGS = {
     ],
 )
 def test_settings_of_train(name, bad, expected):
-    hold(lambda value: train_network(X, **{name: value}), bad, expected)
+    hold(lambda value: train_network(X, **{name.split()[0]: value}), bad, expected)
 
 
 def build(sizes=(3, 4, 1), activations="relu", **options):

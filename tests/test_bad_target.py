@@ -111,7 +111,7 @@ TARGETS = {
         (np.zeros((N, 2, 2)), (CLASSIFIER, REGRESSOR), "dim 3.*reshape"),
         (np.zeros((N, 2, 2)), ARRAYS, r"Y has shape \(40, 2, 2\)"),
     ],
-    "shape (n,) for the network": [(NUMBERS, ARRAYS, r"shape \(40,\).*Y.reshape\(-1, 1\)")],
+    "shape (n,) for the network": [(NUMBERS, ARRAYS, r"shape \(40,\).*np.reshape\(Y, \(-1, 1\)\)")],
     "two columns that are no labels": [
         (np.c_[LABELS, 2 * LABELS], (CLASSIFIER,), r"shape \(40, 2\); expected \(n,\) classes"),
     ],

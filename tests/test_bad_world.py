@@ -3,8 +3,10 @@
 import errno
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -182,6 +184,46 @@ def test_names_of_files_that_are_no_text(here):
     done = chainrule(here, "inspect", os.fsdecode(b"\xff.chainrule"))
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
+
+
+# Signals ------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_while_all_of_it_is_imported(here):
+    """A stand-in for one of the libraries sends it, just when that is imported."""
+    (here / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    done = chainrule(here, *TRAIN)
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr == b"chainrule: interrupted\n"
+    assert not (here / "t.chainrule").exists()
+
+
+def end_with(number, here, moment):
+    """Train until a checkpoint is there, and so long more; then send the signal."""
+    words = [*TRAIN, "--epochs", "5000", "--patience", "5000", "--checkpoint", "kept", "--force"]
+    command = [sys.executable, "-m", "chainrule", *words]
+    with subprocess.Popen(command, cwd=here, stdout=-1, stderr=-1) as process:
+        while process.poll() is None and not list(here.glob("kept/*/LATEST")):
+            time.sleep(0.01)
+        time.sleep(moment)
+        process.send_signal(number)
+        error = process.communicate()[1]
+    assert process.returncode == 128 + number
+    assert error.startswith(b"chainrule: interrupted; the best weights so far are in t.chainrule")
+    assert error.count(b"\n") == 1
+    model = load_model(here / "t.chainrule")[-1]
+    assert model.stop_reason_.startswith("interrupted after")
+
+
+def test_ctrl_c_keeps_the_best_weights(here):
+    end_with(signal.SIGINT, here, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", [0, 0.03, 0.2, 0.5, 1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_at_many_moments(number, moment, here):
+    end_with(number, here, moment)
 
 
 # Processes ----------------------------------------------------------------------------------------

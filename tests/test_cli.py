@@ -75,6 +75,11 @@ def test_train_predict_evaluate_inspect_check(run, table, tmp_path):
     assert code == 0
     assert json.loads(out)["about"]["target"] == "species"
 
+    notes = json.loads(out)["about"]["notes"]
+    _, out, _ = run("inspect", "birds.chainrule")
+    lines = [line.removeprefix("notes").strip() for line in out.splitlines()]
+    assert [note[:40] for note in notes if note[:40] not in {line[:40] for line in lines}] == []
+
     code, out, _ = run("check", "birds.chainrule", "birds.csv")
     assert code == 0
     assert "passed" in out

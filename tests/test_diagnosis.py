@@ -610,6 +610,27 @@ def test_why_it_stopped(reason, words):
     assert "Try it" not in finding.sentence
 
 
+@pytest.mark.parametrize(
+    ("monitor", "validation", "early"),
+    [
+        ("metric", np.linspace(0.8, 0.5, 40), True),
+        ("balanced_accuracy", np.linspace(0.8, 0.5, 40), True),
+        ("metric", np.linspace(0.5, 0.8, 40), False),
+        ("metric", np.full(40, 0.5), False),
+        ("validation_loss", np.linspace(0.8, 0.5, 40), False),
+    ],
+)
+def test_a_metric_that_stood_still_stopped_it_too_early(monitor, validation, early):
+    """Rows of the commonest class alone are right for long, while probabilities get better."""
+    X, Y, _ = diabetes()
+    history = course(np.linspace(0.8, 0.5, 40), validation_loss=validation)
+    history.stop_reason = f"{monitor} did not improve by more than 0.0001 for 10 epochs"
+    finding = diagnose(Network([10, 4, 1]), X, Y, history=history, speaks="estimator")["stopped"]
+    assert ("still falling" in finding.sentence) == early == (finding.severity == "warning")
+    assert ("cost time" in finding.sentence) == (not early)
+    assert ("monitor='validation_loss'" in finding.remedy) == early
+
+
 def test_why_it_stopped_in_the_loops_own_words():
     """Every reason that the package writes is one that has a meaning."""
     from chainrule.diagnosis.ending import ENDINGS

@@ -12,7 +12,8 @@ from rich.console import Console
 from scipy import sparse
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
-from sklearn.preprocessing import scale
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
 
 from chainrule import SGD, Adam, MLPClassifier, MLPRegressor, Network, Uniform, diagnose
 
@@ -317,3 +318,23 @@ def test_brackets_in_names_are_no_markup():
     out = io.StringIO()
     Console(file=out, width=200).print(model.diagnose(frame, y))
     assert "price [/red]" in out.getvalue()
+
+
+def test_a_pipeline_is_told_where_to_ask():
+    X, y = four()
+    pipe = trained(make_pipeline(StandardScaler(), MLPClassifier((2,), max_iter=2)), (X, y))
+    with pytest.raises(ValueError, match=r"network is a Pipeline; expected a Network.*\[-1\]"):
+        diagnose(pipe, X, y)
+
+
+def test_stopped_by_accuracy_on_rare_classes():
+    """All rows are soon called by the commonest class, and the accuracy stands still."""
+    rng = np.random.default_rng(0)
+    y = (rng.uniform(size=700) < 0.15).astype(int)
+    X = rng.normal(size=(700, 6)) + 0.5 * y[:, None]
+    model = trained(MLPClassifier((32,), early_stopping=True, random_state=0), (X, y))
+    finding = model.diagnose(X, y)["stopped"]
+    assert finding.severity == "warning"
+    assert "validation loss was still falling" in finding.sentence
+    better = model.set_params(monitor="validation_loss", max_iter=500)
+    assert model.score(X, y) < trained(better, (X, y)).score(X, y)

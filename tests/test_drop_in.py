@@ -10,7 +10,8 @@ import pytest
 from sklearn import neural_network
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import scale
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
 
 import chainrule
 
@@ -180,6 +181,25 @@ def test_too_few_epochs_are_warned_of_with_what_to_try(name, solver):
     model = getattr(chainrule, name)(max_iter=3, solver=solver, random_state=0)
     with pytest.warns(ConvergenceWarning, match=r"(?s)3.*max_iter.*learning rate|3.*max_iter"):
         model.fit(IRIS_X, IRIS_y)
+
+
+def test_a_warning_stands_at_the_line_that_called_fit():
+    pipe = make_pipeline(StandardScaler(), chainrule.MLPClassifier(max_iter=2, random_state=0))
+    for model in (pipe[-1], pipe):
+        with pytest.warns(ConvergenceWarning) as warned:
+            model.fit(IRIS_X, IRIS_y)
+        assert [each.filename for each in warned] == [__file__]
+
+
+def test_a_loss_that_rose_is_not_said_to_have_fallen():
+    X = 1e4 * IRIS_X  # one wild step, then another
+    model = chainrule.MLPRegressor(max_iter=2, learning_rate_init=1.0, random_state=0)
+    with pytest.warns(ConvergenceWarning) as warned:
+        model.fit(X, IRIS_y)
+    before, after = model.loss_curve_
+    moved = "fell" if after < before else "rose"
+    assert f"the loss {moved} by {abs(after - before):.3g} to" in str(warned[0].message)
+    assert moved == "rose"
 
 
 def test_warm_start_goes_on():

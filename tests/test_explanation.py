@@ -292,6 +292,18 @@ def test_estimators_explain_themselves(model):
     assert told.weight.check is None or told.weight.check.passed
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_two_classes_and_the_penalty_are_told_by_name_and_value():
+    X, y = load_iris(return_X_y=True)
+    y = np.where(y == 0, "other", "setosa")
+    model = MLPClassifier((3,), alpha=0.1 + 0.2, max_iter=5, random_state=0).fit(X, y)
+    told = model.explain(X[:1], y[:1])
+    assert told.outputs == ("setosa",)  # of which the one output is the probability
+    costs = 0.5 * 0.3 * sum(float((W**2).sum()) for W in model.coefs_)
+    said = f"P = {costs:.4g} is what the weights cost, with alpha=0.3"
+    assert told.step("cost", 1).notes == (said,)
+
+
 def test_an_estimator_that_is_not_fitted_says_so():
     with pytest.raises(ValueError, match="fit it first"):
         MLPClassifier().explain([[1.0]], [0])
@@ -311,6 +323,15 @@ def test_the_text_is_plain_in_a_notebook_too(monkeypatch, capsys):
     assert "reaches the output on one path" in text
     assert "\x1b" not in text
     assert capsys.readouterr().out == ""
+
+
+def test_the_diagram_has_room_for_the_names_and_values_of_inputs():
+    net = Network([2, 1], seed=0)
+    names = ["first is missing", "second"]
+    page = explain(net, [[-0.06324, 1.0]], [[2.0]], features=names).to_html()
+    at = float(re.search(r'<text x="(\d+)" y="\d+" class="label" text-anchor="end">', page)[1])
+    assert at > 0.6 * 12 * max(map(len, names))  # DejaVu Sans takes 0.6 em a letter, rather less
+    assert 'class="a">−0.063</text>' in page  # seven letters would reach over the circle's edge
 
 
 def test_the_diagram_has_room_for_the_target_and_its_name():

@@ -77,6 +77,7 @@ def test_what_goes_wrong_is_one_line(run, tmp_path, monkeypatch):
         (("absent.chainrule", "--to", "onnx"), 1, "absent.chainrule: it is not there"),
         (("town.chainrule", "--to", "onnx", "--out", "no/x.onnx"), 1, "there is no folder"),
         (("town.chainrule", "--to", "onnx", "--out", "town.chainrule", "--force"), 1, "the input"),
+        (("town.chainrule", "--to", "c", "-o", "town.chainrule", "--force"), 1, "--output FILE"),
     ]:
         found, out, error = run(*words)
         assert (found, out) == (code, "")

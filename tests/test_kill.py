@@ -28,8 +28,10 @@ def test_kill_at_random_moments(count, tmp_path):
     assert len(set(epochs)) > min(count, 20) / 3  # early and late
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(40, marks=pytest.mark.slow)])
-def test_kill_the_command_line_at_random_moments(count, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "count"), [("cli", 2), pytest.param("chainrule", 30, marks=pytest.mark.slow)]
+)
+def test_kill_the_command_line_at_random_moments(name, count, tmp_path):
     """`chainrule train … --checkpoint DIR --every 1`, and then `--resume`."""
-    epochs = killed("chainrule", count, tmp_path)["epochs"]
+    epochs = killed(name, count, tmp_path)["epochs"]
     assert count < 20 or len(set(epochs)) > 5

@@ -270,7 +270,7 @@ def test_bad_networks_are_refused(arguments, message):
     ("X", "Y", "options", "message"),
     [
         ([[1.0]], [[1.0]], {}, "X has 1 columns; expected 2"),
-        ([1.0, 2.0], [[1.0]], {}, r"X\.reshape"),
+        ([1.0, 2.0], [[1.0]], {}, r"np\.reshape\(X, \(1, -1\)\)"),
         ([[1.0, np.nan]], [[1.0]], {}, r"NaN or infinity \(first in row 0\)"),
         ([[1.0, 1j]], [[1.0]], {}, "complex"),
         (np.ones((0, 2)), [[1.0]], {}, "no rows"),

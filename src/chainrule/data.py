@@ -31,7 +31,8 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     else:
         stored = matrix = as_numbers(values, name, dtype)
     if matrix.ndim != 2:
-        one = f"; make it one row, {name}.reshape(1, -1), or one column, {name}.reshape(-1, 1)"
+        row, column = (f"np.reshape({name}, {shape})" for shape in ("(1, -1)", "(-1, 1)"))
+        one = f"; make it one row, {row}, or one column, {column}"
         hint = one if matrix.ndim == 1 else ""
         raise ValueError(f"{name} has shape {matrix.shape}; expected two dimensions{hint}")
     if matrix.shape[0] == 0:
@@ -154,6 +155,16 @@ def in_one_line() -> Iterator[None]:
         if "contains NaN" in text:
             text = text.splitlines()[0]
         raise kind(f"{' '.join(text.split()).rstrip('.')[:300]}{_advice(text)}") from None
+
+
+@contextmanager
+def said_of(name: str) -> Iterator[None]:
+    """Say with whatever is wrong which data it is wrong with."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{name}: {error}") from None
 
 
 def _advice(text: str) -> str:

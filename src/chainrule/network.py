@@ -328,6 +328,9 @@ class Network:
 
         Raises ValueError for targets or weights that do not fit the trace or the loss.
         """
+        if not isinstance(trace, Trace):
+            raise ValueError(f"trace is a {type(trace).__name__}; expected what `forward` returns:"
+                             " network.backward(network.forward(X), Y)")  # fmt: skip
         shapes = [z.shape for z in trace.Z]
         n = trace.A[0].shape[0]
         if shapes != [(n, size) for size in self.sizes[1:]]:

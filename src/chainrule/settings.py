@@ -15,7 +15,7 @@ class Settings:
     solver: str = "adam"
     learning_rate: float = 1e-3
     schedule: str = "constant"
-    dropout: float | None = None  # None: without and with are tried, the better kept
+    dropout: float | None = None  # None: with and without are tried, see `tabular.MARGIN`
     epochs: int = 200
     patience: int = 20
     batch_size: int | None = None  # None: a hundredth of the rows, from 32 to 256

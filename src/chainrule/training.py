@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import is_number, is_whole
 from chainrule.callbacks import Callback, EarlyStopping, check_callbacks
-from chainrule.data import as_matrix, as_targets, as_weights, split
+from chainrule.data import as_matrix, as_targets, as_weights, said_of, split
 from chainrule.derivatives import check_own
 from chainrule.engine import Data, Plan
 from chainrule.history import History
@@ -200,7 +200,8 @@ def read_data(
                 f"validation has {len(validation)} entries; expected (X, Y) or (X, Y, weights)"
             )
         X, Y, weights = validation if len(validation) == 3 else (*validation, None)
-        return data, _as_data(network, X, Y, weights, loss)
+        with said_of("validation"):
+            return data, _as_data(network, X, Y, weights, loss)
     if not is_number(validation):
         raise ValueError(
             f"validation is a {type(validation).__name__}; expected a share of the rows, such as"

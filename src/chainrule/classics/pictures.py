@@ -100,7 +100,7 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
         ax.set_xticks(range(len(outputs)), outputs)
         ax.set_yticks(range(len(X)), rows if ax is axes[0] else [""] * len(X))
         ax.set_title(title, fontsize=11, color=look.ink_of(ax))
-    figure.suptitle("answers to each row; the redder, the further from what is wanted",
+    figure.suptitle("answers to each row; the more orange, the further from what is wanted",
                     fontsize=10, color=look.ink_of(axes[0]))  # fmt: skip
     return axes[0]
 

@@ -330,7 +330,7 @@ def main() -> None:
     except UsageError as error:
         text = str(error) if str(error).startswith("--") else error.format_message()
         text = text.rstrip(".") + "".join(map(_no_option, arguments))
-        _fail(f"{text}; see: chainrule --help", 2, debug)
+        _fail(f"{text}; see: {_command(error)} --help", 2, debug)
     except MemoryError as error:
         foreseen = "" if "allocate" in str(error) else str(error)  # NumPy's says nothing to do
         _fail(foreseen or "out of memory; take fewer rows or a smaller network", 1, debug)
@@ -344,6 +344,12 @@ def main() -> None:
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         _fail(f"{what}; this is a bug of chainrule: report it with what --debug shows", 1, debug)
+
+
+def _command(error: Any) -> str:
+    """Return the command that a usage error is of, as it was typed."""
+    inner = error.ctx is not None and error.ctx.parent is not None
+    return f"chainrule {error.ctx.info_name}" if inner else "chainrule"
 
 
 def _no_option(word: str) -> str:

@@ -103,9 +103,8 @@ def _tell(result: Result) -> None:
         table.add_row(escape(each.what), *said, VERDICT[each.holds])
     console = Console()
     if result.listing:
-        console.print(
-            Syntax(result.listing.strip(), "python", background_color="default", word_wrap=True)
-        )
+        look = Syntax("", "python", background_color="default")
+        console.print(look.highlight(result.listing.strip()), soft_wrap=True)  # lines stay whole
     console.print(table)
     for note in result.notes:
         console.print(escape(note))

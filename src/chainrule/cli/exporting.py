@@ -21,7 +21,13 @@ Format = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="By default MODEL with the format's ending, here."),
+    typer.Option(
+        "--output",
+        "-o",
+        "--out",
+        metavar="FILE",
+        help="By default MODEL with the format's ending, here.",
+    ),
 ]
 Dtype = Annotated[
     str | None,
@@ -36,7 +42,7 @@ Dtype = Annotated[
 def export(
     model: options.Model,
     to: Format,
-    out: Out = None,
+    output: Out = None,
     dtype: Dtype = None,
     force: options.Force = False,
 ) -> None:
@@ -44,8 +50,8 @@ def export(
     from chainrule.export import export_model
     from chainrule.model_file import load_model, read_header
 
-    out = out or Path(f"{model.stem}{FORMATS[to].suffix}")
-    options.refuse_same(out, "--out", model)
+    out = output or Path(f"{model.stem}{FORMATS[to].suffix}")
+    options.refuse_same(out, "--output", model)
     about = read_header(model)["about"]
     export_model(load_model(model), out, to, dtype=dtype, about=about, force=force)
     print(f"{out}: {out.stat().st_size:,} bytes, {FORMATS[to].title}")

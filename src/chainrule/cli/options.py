@@ -175,7 +175,7 @@ Dropout = Annotated[
     typer.Option(
         parser=_number("--dropout", "a number >= 0 and < 1", lambda x: 0 <= x < 1),
         metavar="X",
-        help="Share of hidden units to drop; by default 0 and 0.4 are tried, the better kept.",
+        help="Share of hidden units to drop; by default 0.4, or 0 where that is 5 % better.",
     ),
 ]
 Validation = Annotated[

@@ -20,7 +20,7 @@ def tell_header(header: dict[str, Any]) -> None:
     facts = about | {key: value for key, value in header.items() if key not in ("about", "notes")}
     for key, value in facts.items():
         if value not in (None, [], {}):
-            table.add_row(str(key).replace("_", " "), escape(_in_a_line(value)))
+            table.add_row(str(key).replace("_", " "), escape(_in_a_line(value, key)))
     Console(soft_wrap=True).print(table)
 
 
@@ -51,8 +51,10 @@ def brief(diagnosis: Diagnosis | None, command: str) -> list[str]:
     return lines
 
 
-def _in_a_line(value: Any) -> str:
-    """Return a header's entry as a person reads it."""
+def _in_a_line(value: Any, key: str = "") -> str:
+    """Return a header's entry as a person reads it; notes, which have commas, a line each."""
+    if key == "notes" and isinstance(value, list):
+        return "\n".join(map(str, value))
     if isinstance(value, dict):
         short = {k: v for k, v in value.items() if isinstance(v, (str, int, float))}
         if short and len(value) <= 12:

@@ -145,6 +145,12 @@ def diagnose(
     >>> print(diagnose(net, X, [[0], [1], [1], [0]])["identical_units"].numbers)
     {'distinct': {1: 1}, 'units': {1: 3}}
     """
+    if not isinstance(network, Network):
+        raise ValueError(
+            f"network is a {type(network).__name__}; expected a Network. A fitted estimator has"
+            " this as a method: model.diagnose(X, y), or at the end of a Pipeline"
+            " pipeline[-1].diagnose(pipeline[:-1].transform(X), y)"
+        )
     if not is_whole(most_rows, 1):
         raise ValueError(f"most_rows={most_rows!r} must be a whole number >= 1")
     if not is_whole(seed):

@@ -89,6 +89,11 @@ def stopped(e: Evidence) -> Iterator[Finding]:
             rate = "" if isinstance(e.optimizer, LBFGS) else ", or a higher learning rate"
             advice = f"Try {e.say('epochs', 2 * e.trained)}{rate}."
             severity = "warning" if fell > FALLS_FAST * e.unit and not e.fits else "note"
+    if still := _metric_stood_still(e, reason):
+        fell = late_fall(e.validation_losses)
+        ending, told = Ending(ending.pattern), still
+        advice = f"Try {e.say('monitor')}, which sees progress that a metric does not."
+        severity = "warning" if fell > FALLS_FAST * e.unit else "note"
     if ending.pattern in ("diverged", "failed"):
         severity = "warning"
     said = reason.partition(". Try ")[0].rstrip(".")
@@ -104,4 +109,19 @@ def stopped(e: Evidence) -> Iterator[Finding]:
             "fell": fell,
         },
         advice,
+    )
+
+
+def _metric_stood_still(e: Evidence, reason: str) -> str:
+    """Tell that the validation loss still fell while the metric that stops it did not move."""
+    v = e.validation_losses
+    by_loss = reason.startswith(("loss", "validation_loss"))
+    if "did not improve" not in reason or by_loss or not falls(v):
+        return ""
+    fell, n = late_fall(v), min(LAST, len(v) - 1)
+    if fell <= STILL_FALLS * e.unit:
+        return ""
+    return (
+        f"That was too early: the validation loss was still falling, by {fell:.2g} in the last {n}"
+        f" epochs, to {v[-1]:.4g}."
     )

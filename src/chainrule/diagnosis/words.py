@@ -20,6 +20,7 @@ OF_TRAIN = {
     "initializer": "initializers='auto'",
     "l2": "l2={value:g}",
     "less_clip": "no clip_norm, or clip_norm={value:.2g}",
+    "monitor": "callbacks=[EarlyStopping(monitor='validation_loss')]",
     "optimizer": "optimizer={value!r}",
     "output": "output_activation={value!r}",
     "patience": "validation=0.2, patience={value}",
@@ -40,6 +41,7 @@ OF_ESTIMATORS = OF_TRAIN | {
     "initializer": "initializer='auto'",
     "less_clip": "clip_norm=None, or clip_norm={value:.2g}",
     "l2": "l2={value:g} (or a larger alpha)",
+    "monitor": "monitor='validation_loss'",
     "optimizer": "solver={value!r}",
     "patience": "early_stopping=True, n_iter_no_change={value}",
     "rate": "learning_rate_init={value:.2g}",
@@ -69,7 +71,16 @@ OF_COMMANDS = (
     }
     | {
         key: f"{OF_ESTIMATORS[key]} in Python"
-        for key in ("averaging", "balance", "clip", "initializer", "l2", "less_clip", "output")
+        for key in (
+            "averaging",
+            "balance",
+            "clip",
+            "initializer",
+            "l2",
+            "less_clip",
+            "monitor",
+            "output",
+        )
     }
 )
 

@@ -29,8 +29,9 @@ def taken_apart(
         "clip_norm": plan.clip_norm, "features": input_names(model),
     }  # fmt: skip
     classes = getattr(model, "classes_", None)
-    if classes is not None and len(classes) == network.sizes[-1]:
-        how["outputs"] = [str(label) for label in classes]
+    one = network.sizes[-1] == 1  # of two classes, the probability of the second
+    if isinstance(classes, np.ndarray) and len(classes) == (2 if one else network.sizes[-1]):
+        how["outputs"] = [str(label) for label in classes[int(one) :]]
     return network, features, Y, how, _notes(model, plan)
 
 

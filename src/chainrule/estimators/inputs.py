@@ -111,8 +111,8 @@ def _refuse_gaps(encoder: TableEncoder, table: Any) -> None:
     if gaps:
         name, count = next(iter(gaps.items()))
         raise ValueError(
-            f"Input X contains NaN: column {name!r} has {count} gaps; fill or drop them, or take"
-            " missing='indicator'"
+            f"Input X contains NaN: column {name!r} has {count} gaps, which"
+            " missing='indicator' fills and tells of"
         )
 
 

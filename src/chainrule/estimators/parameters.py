@@ -106,15 +106,26 @@ def check_parameters(given: Mapping[str, Any], table: Mapping[str, Parameter]) -
         value = given[name]
         if not parameter.accepts(value):
             names = parameter.names()
-            hint = nearest(value, names) if isinstance(value, str) else ""
             known = f". Known: {', '.join(names)}" if names else ""
             shown = " ".join(repr(value).split())[:100]
-            if name == "loss" and several(whole)(value):  # MLPRegressor((100,)): loss comes first
-                hint = f"; did you mean hidden_layer_sizes={shown}?"
+            hint = _hint(name, value, names, shown)
             raise ValueError(
                 f"{name}={shown} is not valid{hint}{' Expected' if hint else '; expected'}"
                 f" {parameter.expected}{known}"
             )
+
+
+def _hint(name: str, value: Any, names: Sequence[str], shown: str) -> str:
+    """Return what was probably meant, or an empty string."""
+    if isinstance(value, str):
+        return nearest(value, names)
+    if name == "loss" and several(whole)(value):  # MLPRegressor((100,)): loss comes first
+        return f"; did you mean hidden_layer_sizes={shown}?"
+    if name == "learning_rate" and number(0, open_low=True)(value):  # a schedule here
+        return f"; did you mean learning_rate_init={shown}?"
+    if name == "callbacks" and hasattr(value, "on_epoch_end"):  # one, without a list
+        return f"; did you mean callbacks=[{type(value).__name__}(…)]?"
+    return "; did you mean 'standard'?" if name in ("scale_X", "scale_y") and value is True else ""
 
 
 def store(estimator: Any, parameters: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import validate_data
 
 from chainrule.activations import Activation
 from chainrule.arrays import Array
-from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd
+from chainrule.data import as_weights, check_targets, in_one_line, refuse_odd, said_of
 from chainrule.engine import Data
 from chainrule.estimators.inputs import encode, encodes, has_encoder
 from chainrule.estimators.insight import Insight
@@ -97,11 +97,8 @@ class Reading(Insight):
     def _read_apart(self, eval_set: Any) -> Rows:
         """Return the rows of an `eval_set`; what is wrong with them is said to be so of it."""
         X, y, weights = check_eval_set(eval_set)
-        try:
+        with said_of("eval_set"):
             return self._read(X, y, weights, learn=False)
-        except (TypeError, ValueError) as error:
-            kind = TypeError if isinstance(error, TypeError) else ValueError
-            raise kind(f"eval_set: {error}") from None
 
     def _split(
         self, rows: Rows, eval_set: Any, rng: Any, calibrates: bool = True

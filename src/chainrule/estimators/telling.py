@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ DIVERGED = (
     "Solver produced non-finite parameter weights. The input data may contain large values and"
     " need to be preprocessed."
 )
+
+INSIDE = ("chainrule.", "sklearn.")  # modules that no user reads a warning of
 
 
 @dataclass
@@ -85,9 +88,10 @@ def warn_unless_converged(loop: Loop, p: dict[str, Any]) -> None:
         text = f"{reason}; the best weights so far are kept"
     elif reason.startswith("reached"):
         fell = losses[-2] - losses[-1] if len(losses) > 1 else losses[-1]
+        moved = f"{'fell' if fell >= 0 else 'rose'} by {abs(fell):.3g}"
         text = (
             f"Stochastic Optimizer: Maximum iterations ({p['max_iter']}) reached and the"
-            f" optimization hasn't converged yet. In its last epoch the loss fell by {fell:.3g} to"
+            f" optimization hasn't converged yet. In its last epoch the loss {moved} to"
             f" {losses[-1]:.6g}, and tol={p['tol']:g}: raise max_iter={p['max_iter']} or the"
             " learning rate, or stop on held-out rows: early_stopping=True"
         )
@@ -99,4 +103,15 @@ def warn_unless_converged(loop: Loop, p: dict[str, Any]) -> None:
         )
     else:
         return
-    warnings.warn(text, ConvergenceWarning, stacklevel=3)
+    warnings.warn(text, ConvergenceWarning, stacklevel=_callers_level())
+
+
+def _callers_level() -> int:
+    """Return the `stacklevel` of the line that called in, outside chainrule and scikit-learn.
+
+    The callbacks of scikit-learn put frames of theirs between a caller and `fit`.
+    """
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(INSIDE):
+        frame, level = frame.f_back, level + 1
+    return level

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -10,7 +11,8 @@ from chainrule.explanation.unicode import number_text
 
 MOST_UNITS = 9  # of a layer that are drawn
 GAP_X, GAP_Y, RADIUS, MARGIN = 190, 74, 23, 60
-MOST_LETTERS, LETTER = 16, 6.5  # of a name, and how wide each is
+MOST_LETTERS, LETTER = 16, 7.5  # of a name, and how wide each is
+MOST_DIGITS = 6  # of a value, signs too, that a circle has room for
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ def diagram(told: Explanation) -> str:
     columns = [_column(told, l) for l in range(len(told.sizes))]
     rows = max(len(c.units) + bool(c.left_out) for c in columns)
     height = rows * GAP_Y + 24.0
-    longest = max(map(len, told.outputs), default=0)
-    width = (len(columns) - 1) * GAP_X + 2 * MARGIN + 90.0 + LETTER * min(longest, MOST_LETTERS)
+    width = columns[-1].x + MARGIN + 45.0 + _room(told.outputs)
     parts = [
         f'<svg class="network" viewBox="0 0 {width:.0f} {height + 30:.0f}" role="img"'
         f' aria-label="The network {" → ".join(map(str, told.sizes))}" width="{width:.0f}">'
@@ -45,8 +46,13 @@ def diagram(told: Explanation) -> str:
     return "".join(parts) + "</svg>"
 
 
+def _room(names: Sequence[str]) -> float:
+    """Return how wide the longest of these names is, as it is drawn."""
+    return LETTER * min(max(map(len, names), default=0), MOST_LETTERS)
+
+
 def _column(told: Explanation, l: int) -> Column:
-    size, x = told.sizes[l], MARGIN + 45.0 + l * GAP_X
+    size, x = told.sizes[l], max(MARGIN + 45.0, RADIUS + 12 + _room(told.features)) + l * GAP_X
     if size <= MOST_UNITS:
         return Column(tuple(range(size)), 0, x)
     wanted = [unit for at, unit in _chosen(told) if at == l]
@@ -91,7 +97,7 @@ def _units(told: Explanation, l: int, column: Column, height: float) -> list[str
         y, value = column.y(unit, height), float(told.A[l][0, unit])
         parts.append(
             f'<circle cx="{column.x:.0f}" cy="{y:.0f}" r="{RADIUS}"/>'
-            f'<text x="{column.x:.0f}" y="{y:.0f}" class="a">{number_text(value, 3)}</text>'
+            f'<text x="{column.x:.0f}" y="{y:.0f}" class="a">{_value(value)}</text>'
         )
         if l == 0 and told.features:
             parts.append(_label(column.x - RADIUS - 7, y, told.features[unit], "end"))
@@ -111,6 +117,12 @@ def _units(told: Explanation, l: int, column: Column, height: float) -> list[str
     name = f"A[{l}]" if l else "A[0] = X"
     parts.append(f'<text x="{column.x:.0f}" y="{height + 18:.0f}" class="name">{name}</text>')
     return parts
+
+
+def _value(value: float) -> str:
+    """Return a unit's answer with as many digits as its circle has room for."""
+    text = number_text(value, 3)
+    return text if len(text) <= MOST_DIGITS else number_text(value, 2)
 
 
 def _label(x: float, y: float, words: str, anchor: str, after: str = "") -> str:

@@ -33,6 +33,7 @@ from chainrule.explanation.telling import (
     element,
     line,
     pairs,
+    penalty_note,
     table_lines,
 )
 from chainrule.losses import Loss
@@ -154,7 +155,7 @@ class Passes:
             extra = told.cost - float(told.share[:, 0] @ values.sum(axis=1))
             self.numbers.shared["P", None] = extra
             formula = add(formula, Symbol("P"))
-            notes = (f"P is what the weights cost: {told.penalty}",)
+            notes = (penalty_note(told.penalty, extra),)
         if not self.one:
             notes = (f"pᵣ is the row's share of the weight, {_share(told)}", *notes)
         sizes = {"k": net.sizes[-1], "r": told.n}

@@ -24,6 +24,8 @@ from chainrule.explanation.expressions import (
 from chainrule.explanation.parts import Line
 from chainrule.explanation.reading import Formula, Unreadable, letter, read, read_of, run
 from chainrule.explanation.subject import Subject
+from chainrule.explanation.unicode import number_text
+from chainrule.penalties import Penalty
 
 MOST_TERMS = 12  # of a sum; the rest is told together
 FULL_UP_TO = 64  # units of a network that is told in full
@@ -188,3 +190,13 @@ def table_lines(
         lines.append(line(what, result, known, values[r, j], sizes, tuple(where), r=r, j=j))
     builds_on = [(target, expr) for target, expr, _ in steps[:-1]]
     return result, tuple(builds_on), lines
+
+
+def penalty_note(penalty: Penalty, cost: float) -> str:
+    """Return what a penalty costs, and its settings that are not 0.
+
+    >>> penalty_note(Penalty(alpha=0.1 + 0.2), 1.25)
+    'P = 1.25 is what the weights cost, with alpha=0.3'
+    """
+    settings = ", ".join(f"{name}={value:g}" for name, value in vars(penalty).items() if value)
+    return f"P = {number_text(cost)} is what the weights cost, with {settings}"

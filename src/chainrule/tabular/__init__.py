@@ -284,7 +284,9 @@ def _tell_tries(fitted: list[Any], best: Any) -> list[str]:
     if len(fitted) < 2:
         return []
     tries = " and ".join(f"{each.dropout:g} ({_best_loss(each):.4g})" for each in fitted)
-    return [f"dropout tried, with validation loss: {tries}; kept {best.dropout:g}"]
+    within = f", as the other is not {MARGIN - 1:.0%} better"
+    why = within if _best_loss(best) > min(map(_best_loss, fitted)) else ""
+    return [f"dropout tried, with validation loss: {tries}; kept {best.dropout:g}{why}"]
 
 
 def _estimator(
@@ -315,8 +317,16 @@ def _estimator(
 def _oddities(model: TableModel, X: pl.DataFrame) -> list[str]:
     unseen, gaps = model.encoder.count_unseen(X), model.encoder.count_gaps(X)
     return [
-        *(f"column {c!r}: {n} values never seen in training" for c, n in unseen.items() if n),
-        *(f"column {c!r}: {n} gaps filled; training had none" for c, n in gaps.items() if n),
+        *(
+            f"column {c!r}: {n} value{'s' * (n > 1)} never seen in training"
+            for c, n in unseen.items()
+            if n
+        ),
+        *(
+            f"column {c!r}: {n} gap{'s' * (n > 1)} filled; training had none"
+            for c, n in gaps.items()
+            if n
+        ),
     ]
 
 

@@ -55,7 +55,10 @@ def explain_file(
         model = TableModel.load(path)
         chosen = frame[frame_rows]
         if model.target not in frame.columns:
-            raise ValueError(f"the table has no column {model.target!r}, the model's target")
+            raise ValueError(
+                f"the table has no column {model.target!r}, the model's target; give rows"
+                " with known answers: the derivatives start from how wrong the model is"
+            )
         if chosen[model.target].null_count():
             raise ValueError(f"target {model.target!r} is empty in a row of {names}")
         y = known_target(chosen, model.target, model.task, model.classes)
