@@ -131,6 +131,7 @@ def in_a_closed_pipe(folder, *words):
         os.close(writing)
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_costs_no_model(here):
     """As in `chainrule train … | head -1`."""
     done = in_a_closed_pipe(here, *TRAIN)
@@ -158,6 +159,7 @@ def test_a_full_standard_output_is_told_and_costs_no_model(words, here):
         assert load_model(here / "t.chainrule")[-1].n_iter_ == 3
 
 
+@pytest.mark.slow
 def test_in_a_daemon_without_any_stream(here):
     """No file that is opened may become standard output by the number it gets."""
     command = f'exec "{sys.executable}" -m chainrule {" ".join(TRAIN)} <&- >&- 2>&-'
@@ -270,6 +272,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_inside_workers_forks_daemons_and_threads(tmp_path):
     """All of them train the same bits."""
     (tmp_path / "workers.py").write_text(WORKERS)
@@ -311,6 +314,7 @@ def race(folder, mode):
     yield [list(map(int, out.split())) for out, _ in told]
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_model_and_a_third_reads_it(tmp_path):
     """Whoever reads finds one or the other, whole."""
     nets = [Network([20, 20, 1], seed=seed).theta for seed in (1, 2)]
@@ -325,6 +329,7 @@ def test_two_processes_write_one_model_and_a_third_reads_it(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["net.chainrule", "writers.py"]
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_new_model_and_one_succeeds(tmp_path):
     """Without force nothing is overwritten, not even what came between the look and the writing."""
     course = race(tmp_path, "new")
