@@ -31,8 +31,10 @@ def as_matrix(values: Any, name: str, dtype: Any, columns: int | None = None) ->
     else:
         stored = matrix = as_numbers(values, name, dtype)
     if matrix.ndim != 2:
-        row, column = (f"np.reshape({name}, {shape})" for shape in ("(1, -1)", "(-1, 1)"))
-        one = f"; make it one row, {row}, or one column, {column}"
+        one = (
+            f"; make it one row, np.reshape({name}, (1, -1)), or one column,"
+            f" np.reshape({name}, (-1, 1))"
+        )
         hint = one if matrix.ndim == 1 else ""
         raise ValueError(f"{name} has shape {matrix.shape}; expected two dimensions{hint}")
     if matrix.shape[0] == 0:
