@@ -35,6 +35,10 @@ def run(monkeypatch, capsys, tmp_path):
         (["train"], "Missing"),
         (["predict", "m.chainrule"], "Missing argument"),
         (["predict", "m.chainrule", "t.csv", "more.csv"], "unexpected extra argument"),
+        (
+            [*TRAIN, "--solver", "lbfgs", "--schedule", "cosine"],
+            "--schedule=cosine cannot act on --solver lbfgs.*leave it out, or take --solver adam",
+        ),
         ([*TRAIN, "--activation", "rleu"], "--activation='rleu' is unknown; did you mean 'relu'"),
         (["explain", "m", "t.csv", "--row", "-1"], "--row=-1; expected a whole number >= 0"),
         (["explain", "m", "t.csv", "--row", "a"], "--row=a; expected a whole number >= 0"),

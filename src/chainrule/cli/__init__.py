@@ -69,6 +69,7 @@ def train(
     force: options.Force = False,
 ) -> None:
     """Fit a network to a table; write model and report."""
+    options.refuse_schedule(solver, schedule)
     kept = keeping.checkpoints(checkpoint, every, resume, force)
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,

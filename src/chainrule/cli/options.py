@@ -13,7 +13,7 @@ from chainrule.activations import ACTIVATIONS
 from chainrule.engine import ENGINE_CHOICES
 from chainrule.files import refuse_overwrite
 from chainrule.names import look_up
-from chainrule.optimizers import OPTIMIZERS
+from chainrule.optimizers import LBFGS, OPTIMIZERS
 from chainrule.schedules import SCHEDULES
 
 
@@ -115,6 +115,15 @@ def refuse_same(output: Path, option: str, *inputs: str | Path) -> None:
     for each in map(Path, inputs):
         if output.exists() and each.exists() and output.samefile(each):
             raise ValueError(f"output {output} is the input; choose another name: {option} FILE")
+
+
+def refuse_schedule(solver: str, schedule: str) -> None:
+    """Refuse a schedule for an optimizer that has no learning rate to change."""
+    if OPTIMIZERS[solver] is LBFGS and schedule != "constant":
+        raise typer.BadParameter(
+            f"--schedule={schedule} cannot act on --solver {solver}, which chooses its own steps;"
+            " leave it out, or take --solver adam"
+        )
 
 
 Table = Annotated[
