@@ -20,7 +20,7 @@ from sklearn.datasets import load_iris
 
 from chainrule import MLPClassifier, MLPRegressor, Network, explain
 from chainrule.activations import ACTIVATIONS
-from chainrule.explanation.reading import Unreadable, read
+from chainrule.explanation.reading import Unreadable, letter, read
 from chainrule.losses import LOSSES
 from chainrule.optimizers import OPTIMIZERS
 from strategies import ELEMENTWISE, JUMPY_LOSSES, NAMES, SMOOTH_LOSSES, problems
@@ -148,7 +148,9 @@ def test_every_formula_of_the_tables_can_be_read(member, method):
 
 @pytest.mark.parametrize("name", STEPPING)
 def test_every_update_rule_can_be_read(name):
-    assert read(OPTIMIZERS[name](), "update", units=False).result is not None
+    formula = read(OPTIMIZERS[name](), "update", units=False)
+    assert formula.result is not None
+    assert not {letter(step) for step, _ in formula.steps} & formula.settings.keys()
 
 
 def test_what_cannot_be_read_is_shown_by_its_name():

@@ -150,8 +150,8 @@ class Adam(Optimizer):
         m = self.beta_1 * m + (1 - self.beta_1) * g
         s = self.beta_2 * s + (1 - self.beta_2) * g * g
         rate = rate / (1 - self.beta_1**t)
-        scale = 1 / (1 - self.beta_2**t) ** 0.5
-        return w - rate * m / (sqrt(s) * scale + self.epsilon), (m, s)
+        c = 1 / (1 - self.beta_2**t) ** 0.5
+        return w - rate * m / (sqrt(s) * c + self.epsilon), (m, s)
 
 
 @dataclass(frozen=True)
