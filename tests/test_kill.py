@@ -29,9 +29,9 @@ def test_kill_at_random_moments(count, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("cli", 2), pytest.param("chainrule", 30, marks=pytest.mark.slow)]
+    ("name", "count"), [("cli", 2), pytest.param("chainrule", 10, marks=pytest.mark.slow)]
 )
 def test_kill_the_command_line_at_random_moments(name, count, tmp_path):
     """`chainrule train … --checkpoint DIR --every 1`, and then `--resume`."""
     epochs = killed(name, count, tmp_path)["epochs"]
-    assert count < 20 or len(set(epochs)) > 5
+    assert count < 10 or len(set(epochs)) > 2
