@@ -34,4 +34,4 @@ def test_kill_at_random_moments(count, tmp_path):
 def test_kill_the_command_line_at_random_moments(name, count, tmp_path):
     """`chainrule train … --checkpoint DIR --every 1`, and then `--resume`."""
     epochs = killed(name, count, tmp_path)["epochs"]
-    assert count < 10 or len(set(epochs)) > 2
+    assert count < 10 or len(set(epochs)) > 1
