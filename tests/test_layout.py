@@ -127,6 +127,15 @@ def test_public_names_resolve():
         assert name in dir(chainrule)
 
 
+def test_the_command_line_begins_without_what_its_commands_need():
+    script = """
+import sys, chainrule.cli
+late = {"sklearn", "polars", "matplotlib", "pandas", "torch", "onnx", "scipy.optimize"}
+assert not late & sys.modules.keys(), late & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def contract(name):
     config = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     contracts = config["tool"]["importlinter"]["contracts"]

@@ -22,11 +22,13 @@ import os
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chainrule.export.parts import Parts, take_apart
 from chainrule.files import write_whole
 from chainrule.names import look_up
+
+if TYPE_CHECKING:
+    from chainrule.export.parts import Parts
 
 
 @dataclass(frozen=True)
@@ -101,5 +103,7 @@ def export_model(
     True
     """
     form = look_up(FORMATS, to, "to")
+    from chainrule.export.parts import take_apart  # scikit-learn, which the table is read without
+
     parts = take_apart(model, dtype, about, Path(path).stem)
     write_whole(Path(path), form.write(parts), force=force)
