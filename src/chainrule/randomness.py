@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from chainrule.arrays import Array
+from chainrule.sparse import as_rows, is_sparse
 
 Bits = NDArray[np.uint64]
 
@@ -81,11 +81,8 @@ def row_words(matrix: Any, seed: int, name: int = 0) -> Bits:
     """
     rows, columns = matrix.shape
     factors = bits(key(seed, CONTENT, name), columns) | np.uint64(1)
-    if sparse.issparse(matrix):
-        matrix = sparse.csr_array(matrix)
-        if not matrix.has_canonical_format:
-            matrix = matrix.copy()
-            matrix.sum_duplicates()
+    if is_sparse(matrix):
+        matrix = as_rows(matrix)
         words = _mix(_as_words(matrix.data)) * factors[matrix.indices]
         sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(words, dtype=np.uint64)])
         return _mix(sums[matrix.indptr[1:]] - sums[matrix.indptr[:-1]])

@@ -1,13 +1,17 @@
-"""Sparse: rows of which only what is not zero is kept, checked and brought into one form."""
+"""Sparse: rows of which only what is not zero is kept, checked and brought into one form.
+
+The one room that knows SciPy's, which is imported when there is something sparse: that takes
+longer than all of chainrule.
+"""
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from chainrule.arrays import Array, address
 
@@ -15,15 +19,21 @@ from chainrule.arrays import Array, address
 def is_sparse(values: Any) -> bool:
     """Tell whether `values` is one of SciPy's sparse arrays or matrices.
 
+    >>> from scipy import sparse
     >>> is_sparse(sparse.eye_array(2)), is_sparse(np.eye(2))
     (True, False)
     """
+    if type(values) is np.ndarray or "scipy.sparse" not in sys.modules:
+        return False  # who has a sparse one has imported it
+    from scipy import sparse
+
     return bool(sparse.issparse(values))
 
 
 def product(A: Any, B: Array, out: Array) -> Array:
     """Return A·B, written into `out`; A may be sparse.
 
+    >>> from scipy import sparse
     >>> product(sparse.eye_array(2), np.ones((2, 1)), out=np.empty((2, 1))).ravel()
     array([1., 1.])
     """
@@ -34,18 +44,22 @@ def product(A: Any, B: Array, out: Array) -> Array:
 
 
 def as_rows(values: Any, name: str = "X", dtype: Any = None) -> Any:
-    """Return a sparse matrix by rows (CSR), each row's columns in order and each once.
+    """Return a matrix by sparse rows (CSR), each row's columns in order and each once.
 
     What is repeated is added up, and nothing of the caller's is changed; what needs no change is
     not copied. Raises ValueError where the matrix's own indices lead outside of it.
 
+    >>> from scipy import sparse
     >>> twice = sparse.csr_array(([1.0, 2.0, 4.0], [1, 0, 1], [0, 3]), shape=(1, 2))
     >>> as_rows(twice).data.tolist(), as_rows(twice).indices.tolist(), twice.nnz
     ([2.0, 5.0], [0, 1], 3)
     """
-    form = sparse.csc_array if values.format == "csc" else sparse.csr_array
+    from scipy import sparse
+
+    kind = values.format if is_sparse(values) else "dense"
+    form = sparse.csc_array if kind == "csc" else sparse.csr_array
     matrix = form(values, dtype=dtype)
-    if values.format in ("csc", "csr"):  # SciPy takes those on trust
+    if kind in ("csc", "csr"):  # SciPy takes those on trust
         try:
             matrix.check_format(full_check=True)
         except ValueError as error:
@@ -91,6 +105,7 @@ class Rows:
     def most_in(self, rows: int) -> int:
         """Return how many numbers any `rows` of the rows hold at most.
 
+        >>> from scipy import sparse
         >>> Rows.of(sparse.csr_array([[1.0, 2.0], [0.0, 0.0], [3.0, 0.0]])).most_in(2)
         3
         """

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import sparse
 
 from chainrule.arrays import Array, is_whole
 from chainrule.data import as_matrix, as_weights, check_targets
@@ -21,6 +20,7 @@ from chainrule.losses import Loss, get_loss
 from chainrule.names import look_up
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, Optimizer, get_optimizer
+from chainrule.sparse import is_sparse
 
 
 def not_finite(e: Evidence) -> Iterator[Finding]:
@@ -229,7 +229,7 @@ def _rows(
         return Y, (X, Y, np.empty(0))
     X = as_matrix(X, "X", np.float64, network.sizes[0])
     Y = as_matrix(Y, "Y", np.float64, network.sizes[-1])
-    Y = Y.toarray() if sparse.issparse(Y) else Y
+    Y = Y.toarray() if is_sparse(Y) else Y
     if X.shape[0] != Y.shape[0]:
         raise ValueError(f"X has {X.shape[0]} rows and Y has {Y.shape[0]}; expected as many")
     check_targets(loss, Y)
@@ -240,7 +240,7 @@ def _rows(
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     seen = X[rows]
-    return Y[counts], (seen.toarray() if sparse.issparse(seen) else seen, Y[rows], w[rows])
+    return Y[counts], (seen.toarray() if is_sparse(seen) else seen, Y[rows], w[rows])
 
 
 def _held_out(

@@ -11,7 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from chainrule.activations import OwnActivation
 from chainrule.arrays import Array, address, aligned_zeros
@@ -201,7 +200,7 @@ class NativeEngine:
         """Return the data as the library reads it, sparse if the rows to train on are."""
         X = data.X
         if self.sparse:
-            X = as_rows(X if is_sparse(X) else csr_array(X), dtype=self.network.dtype)
+            X = as_rows(X, dtype=self.network.dtype)
         else:
             X = self._usable(X.toarray() if is_sparse(X) else X)
         weights = None if data.weights is None else self._usable(data.weights)
