@@ -90,9 +90,9 @@ def run(*, starts: int = 1_000, seed: int = SEED, engine: str = "auto") -> Resul
     our_seconds = perf_counter() - lap
 
     nets, histories = start_many(original_network, starts, **ORIGINAL, engine=engine)
-    rivals, _ = start_many(our_network, starts, **OURS, engine=engine)
-    arrived, rivals_arrived = (np.array([m.cost(X, Y) < CONVERGED for m in many])
-                               for many in (nets, rivals))  # fmt: skip
+    _, of_rivals = start_many(our_network, starts, **OURS, engine=engine)
+    arrived, rivals_arrived = (np.array([each["loss"][-1] < CONVERGED for each in many])
+                               for many in (histories, of_rivals))  # fmt: skip
     kinds = kinds_of_failure([m for m, fine in zip(nets, arrived, strict=True) if not fine])
 
     fresh = our_network(seed)
@@ -126,7 +126,7 @@ def start_many(
 ) -> tuple[list[Network], list[History]]:
     """Train the networks of seeds 0 to `starts` − 1 until each has arrived, or its epochs end."""
     nets = [network(seed) for seed in range(starts)]
-    return nets, fit_many(nets, X, Y, stop_below=CONVERGED, record_every=50, **settings)
+    return nets, fit_many(nets, X, Y, stop_below=CONVERGED, record_every=100, **settings)
 
 
 def kinds_of_failure(networks: list[Network]) -> list[Kind]:

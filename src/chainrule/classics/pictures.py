@@ -27,7 +27,7 @@ def draw_cost(records: Sequence[Record], published: Mapping[int, float]) -> Any:
     """
     epochs = np.array([record["epoch"] for record in records], float)
     costs = np.array([record["loss"] for record in records], float)
-    ax = look.prepare(None)
+    ax = look.prepare(None, margins=(0.9, 1.2, 0.6, 0.45))
     rings = np.array([*published.values()])
     floor = look.set_log_scale(ax, np.concatenate([costs, rings]))
     end = look.draw_curve(ax, (epochs, costs), "here", look.BLUE, floor)
@@ -55,7 +55,7 @@ def draw_starts(histories: Sequence[History], arrived: Sequence[bool] | Array, b
     """
     from matplotlib.collections import LineCollection
 
-    ax = look.prepare(None)
+    ax = look.prepare(None, margins=(0.9, 0.2, 0.6, 0.45))
     curves = [np.column_stack([history["epoch"], history["loss"]]) for history in histories]
     arrived = np.asarray(arrived, bool)
     alpha = float(np.clip(20 / max(len(curves), 1), 0.06, 0.8))
@@ -88,7 +88,8 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
     from matplotlib.figure import Figure as Canvas
 
     shown = [("wanted", Y), *((f"{count} starts", a) for a, count in kinds[:MOST_KINDS])]
-    figure = Canvas(figsize=(2.3 * len(shown) + 0.6, 3.3), layout="constrained")
+    figure = Canvas(figsize=(2.3 * len(shown) + 0.6, 3.3))
+    look.fix_margins(figure, (0.7, 0.2, 0.4, 0.75))
     axes = np.ravel(np.array(figure.subplots(1, len(shown)), dtype=object))
     ramp = LinearSegmentedColormap.from_list("", ["#f4f4f4", look.ORANGE, look.VERMILLION])
     for ax, (title, answers) in zip(axes, shown, strict=True):
@@ -99,7 +100,7 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
         rows = ["(" + ", ".join(f"{x:g}" for x in row) + ")" for row in X]
         ax.set_xticks(range(len(outputs)), outputs)
         ax.set_yticks(range(len(X)), rows if ax is axes[0] else [""] * len(X))
-        ax.set_title(title, fontsize=11, color=look.ink_of(ax))
+        ax.set_title(title, y=1, fontsize=11, color=look.ink_of(ax))
     figure.suptitle("answers to each row; the more orange, the further from what is wanted",
                     fontsize=10, color=look.ink_of(axes[0]))  # fmt: skip
     return axes[0]

@@ -84,7 +84,8 @@ class Result:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in self.drawings.items():
-            save_figure(picture(), folder / name, force=force)
+            # Each has its margins already.
+            save_figure(picture(), folder / name, force=force, tight=False)
         return [folder / name for name in self.drawings]
 
     def facts(self, pictures: list[Path] | None = None) -> dict[str, Any]:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Floats = NDArray[np.float64]
+Margins = tuple[float, float, float, float]  # left, right, bottom, top, in inches
 
 # Okabe and Ito (2008): told apart with any kind of colour vision. Their yellow is too pale for
 # thin marks on white, and their black is the ink.
@@ -28,13 +30,25 @@ LABEL_LENGTH = 16  # characters of a class label
 PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}  # a user's "$" is a dollar
 
 
-def prepare(ax: Axes | None, size: tuple[float, float] = (6.8, 4.2), grid: bool = True) -> Axes:
-    """Give `ax`, or the axes of a new figure, the look that all pictures share."""
+def prepare(
+    ax: Axes | None,
+    size: tuple[float, float] = (6.8, 4.2),
+    grid: bool = True,
+    margins: Margins | None = None,
+) -> Axes:
+    """Give `ax`, or the axes of a new figure, the look that all pictures share.
+
+    The margins of a new figure fit what is in them, unless they are given.
+    """
     if ax is None:
         from matplotlib.figure import Figure
         from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-        figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+        figure = Figure(figsize=size)
+        if margins is None:
+            figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
+        else:
+            fix_margins(figure, margins)
         ax = figure.subplots()
     ink = ink_of(ax)
     ax.spines[["top", "right"]].set_visible(False)
@@ -50,6 +64,12 @@ def prepare(ax: Axes | None, size: tuple[float, float] = (6.8, 4.2), grid: bool 
     return ax
 
 
+def fix_margins(figure: Figure, margins: Margins) -> None:
+    """Give a figure margins of so many inches. To find those that fit takes longer than to draw."""
+    left, right, bottom, top = margins
+    width, height = figure.get_size_inches()
+    figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
+
 def ink_of(ax: Axes) -> str:
     """Return the colour of text and thin lines: dark on light paper, light on dark paper."""
     from matplotlib.colors import to_rgb
@@ -59,7 +79,8 @@ def ink_of(ax: Axes) -> str:
 
 def write_title(ax: Axes, text: str, pad: float = 8) -> None:
     """Write `text` above the left edge, `pad` points up."""
-    ax.set_title(text, loc="left", fontsize=11, color=ink_of(ax), pad=pad, **PLAIN)
+    # At a height that is given: matplotlib's search for one takes half of the drawing.
+    ax.set_title(text, loc="left", y=1, fontsize=11, color=ink_of(ax), pad=pad, **PLAIN)
 
 
 def drawable(text: object) -> str:

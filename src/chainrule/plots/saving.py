@@ -14,8 +14,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def save_figure(axes_or_figure: Axes | Figure, path: str | Path, *, force: bool = False) -> None:
+def save_figure(
+    axes_or_figure: Axes | Figure,
+    path: str | Path,
+    *,
+    force: bool = False,
+    tight: bool | None = None,
+) -> None:
     """Write the figure to a PNG file, whole or not at all, at 150 dots per inch.
+
+    With `tight` it is cut, or grows, to what is drawn, labels beside the axes included; None does
+    so where no layout engine has made room for them.
 
     Raises ValueError when `path` does not end in .png, and otherwise what
     `chainrule.files.write_whole` raises: FileExistsError unless `force`, among others.
@@ -30,6 +39,7 @@ def save_figure(axes_or_figure: Axes | Figure, path: str | Path, *, force: bool 
     with warnings.catch_warnings():
         # A letter the font lacks is drawn as a box, which says enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        tight = "tight" if figure.get_layout_engine() is None else None  # labels beside the axes
-        figure.savefig(content, format="png", dpi=150, bbox_inches=tight)
+        if tight is None:
+            tight = figure.get_layout_engine() is None
+        figure.savefig(content, format="png", dpi=150, bbox_inches="tight" if tight else None)
     write_whole(path, content.getvalue(), force=force)
