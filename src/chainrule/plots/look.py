@@ -70,6 +70,7 @@ def fix_margins(figure: Figure, margins: Margins) -> None:
     width, height = figure.get_size_inches()
     figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
 
+
 def ink_of(ax: Axes) -> str:
     """Return the colour of text and thin lines: dark on light paper, light on dark paper."""
     from matplotlib.colors import to_rgb
