@@ -217,19 +217,14 @@ def test_the_command_line(monkeypatch, capsys, tmp_path):
     assert run(monkeypatch, "explain") == 2
 
 
-def test_the_page_in_a_browser(tmp_path):
-    """No error in its console, nothing fetched, and NumPy's numbers."""
+def in_a_browser(told, folder):
+    """Return the page's `data` and its formulas' heights; assert it errs and fetches nothing."""
     chromium = shutil.which("chromium")
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if chromium is None:
         pytest.skip("there is no chromium; apt-get install chromium")
-    rng = np.random.default_rng(0)
-    net = Network([3, 4, 2], ["sigmoid", "sigmoid"], seed=0)
-    X, Y = rng.normal(size=(1, 3)), np.array([[1.0, 0.0]])
-    told = explain(net, X, Y, features=["<b>", "a & b", "c"])
-    page_file = tmp_path / "page.html"
+    page_file = folder / "page.html"
     page_file.write_text(told.to_html(), "utf-8")
-    A, delta, dW, db, cost = by_hand(net, X, Y)
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page, said, fetched = browser.new_page(), [], []
@@ -246,9 +241,21 @@ def test_the_page_in_a_browser(tmp_path):
         browser.close()
     assert said == []
     assert fetched == [page_file.as_uri()]
+    for what, value, words in found:
+        assert calculate(words) == pytest.approx(value, rel=1e-3), what
+    return {what: value for what, value, _ in found}, formulas
+
+
+def test_the_page_in_a_browser(tmp_path):
+    """No error in its console, nothing fetched, and NumPy's numbers."""
+    rng = np.random.default_rng(0)
+    net = Network([3, 4, 2], ["sigmoid", "sigmoid"], seed=0)
+    X, Y = rng.normal(size=(1, 3)), np.array([[1.0, 0.0]])
+    told = explain(net, X, Y, features=["<b>", "a & b", "c"])
+    A, delta, dW, db, cost = by_hand(net, X, Y)
+    values, formulas = in_a_browser(told, tmp_path)
     assert min(formulas) > 0
     assert len(formulas) > 100
-    values = {what: value for what, value, _ in found}
     down = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
     assert values["C"] == pytest.approx(cost, rel=1e-12)
     for l in range(2):
@@ -257,8 +264,6 @@ def test_the_page_in_a_browser(tmp_path):
             for at in np.ndindex(*array.shape):
                 what = name + "".join(map(str, at)).translate(down)
                 assert values[what] == pytest.approx(array[at], rel=1e-10), what
-    for what, value, words in found:
-        assert calculate(words) == pytest.approx(value, rel=1e-3), what
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,11 @@ Units = Annotated[
 Html = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page instead.")]
 TargetColumns = Annotated[
     str | None,
-    typer.Option(metavar="COLUMNS", help="Target, where the model file does not name it."),
+    typer.Option(
+        metavar="COLUMNS",
+        help="Target, where the model file does not name it; by default the last column, if"
+        " there are more than inputs.",
+    ),
 ]
 Demo = Annotated[bool, typer.Option("--demo", help="Explain the half adder; needs no model.")]
 
@@ -54,11 +58,11 @@ def explain(
     as_json: options.Json = False,
     force: options.Force = False,
 ) -> None:
-    """Tell a row's way through a model and back."""
+    """Tell a row's way through a model and, where its target is known, back."""
     from chainrule.explanation.terminal import show
     from chainrule.files import refuse_overwrite, write_whole
     from chainrule.tables import read_table
-    from chainrule.tabular.explained import explain_file, explain_half_adder
+    from chainrule.tabular.explained import explain_half_adder, read_question
 
     how: dict[str, Any] = {
         "weight": _place("--weight", weight, 3) if weight else None,
@@ -74,7 +78,13 @@ def explain(
     elif model is None or table is None:
         raise typer.BadParameter("MODEL and TABLE are missing; give both, or --demo")
     else:
-        told = explain_file(model, read_table(table), row or (0,), target, **how)
+        question = read_question(model, read_table(table), row or (0,), target)
+        if weight and question.lacking:
+            raise typer.BadParameter(
+                f"--weight={weight} follows a derivative, which needs the answer, and"
+                f" {question.lacking}; leave --weight out, or give rows with answers"
+            )
+        told = question.explain(**how)
     if html is not None:
         write_whole(html, told.to_html().encode(), force=force)
     if as_json:
@@ -82,7 +92,8 @@ def explain(
     elif html is None:
         show(told)
     else:
-        print(f"{html}: {told.cost:.6g} is the cost; open it in a browser")
+        what = "the way forward" if told.cost is None else f"{told.cost:.6g} is the cost"
+        print(f"{html}: {what}; open it in a browser")
 
 
 def _place(option: str, words: str, parts: int) -> tuple[Any, ...]:

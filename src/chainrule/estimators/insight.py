@@ -129,9 +129,10 @@ class Insight(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Outputs):
         """
         return check_up(self, X, y, sample_weight, eval_set)
 
-    def explain(self, X: Any, y: Any, **how: Any) -> Explanation:
+    def explain(self, X: Any, y: Any = None, **how: Any) -> Explanation:
         """Tell rows' way through the network and back, step by step: z, a, loss, δ, dW, db, update.
 
+        Without y, the way forward alone, up to what the network answers, in the units of y.
         Print the result; in a notebook it shows itself as a page. `how` is `weight`, `units` and
         whatever else `chainrule.explain` takes, which this is; loss, penalty and optimizer are the
         estimator's own.

@@ -103,9 +103,10 @@ def _units(told: Explanation, l: int, column: Column, height: float) -> list[str
             parts.append(_label(column.x - RADIUS - 7, y, told.features[unit], "end"))
         if last:
             name = told.outputs[unit] if told.outputs else ""
-            goal = f" → {number_text(float(told.Y[0, unit]), 3)}"
-            parts.append(_label(column.x + RADIUS + 8, y, name, "start", goal))
-        if l:
+            goal = "" if told.Y is None else f" → {number_text(float(told.Y[0, unit]), 3)}"
+            if name or goal:
+                parts.append(_label(column.x + RADIUS + 8, y, name, "start", goal))
+        if l and told.delta is not None:
             delta = number_text(float(told.delta[l - 1][0, unit]), 2)
             parts.append(
                 f'<text class="delta" x="{column.x:.0f}" y="{y + RADIUS + 11:.0f}">δ {delta}</text>'

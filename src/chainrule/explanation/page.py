@@ -10,12 +10,15 @@ from collections.abc import Iterator, Sequence
 from html import escape
 from importlib.resources import files
 
+import numpy as np
+
 from chainrule.arrays import Array
 from chainrule.explanation.diagram import diagram
 from chainrule.explanation.expressions import Symbol
 from chainrule.explanation.mathml import equation, math, pieces
 from chainrule.explanation.parts import Explanation, Line, Step, WeightStory
 from chainrule.explanation.terminal import (
+    BY_LAYER,
     CHAPTERS,
     CHECK_DIGITS,
     layer_title,
@@ -71,25 +74,26 @@ def _anchor(name: str) -> str:
 def _figure(told: Explanation) -> str:
     row = "" if len(told.rows) == 1 else f" Values are those of row {escape(told.rows[0])}."
     marked = " The weight that is followed below is marked." if told.weight else ""
+    back = "" if told.delta is None else ", δ below, targets at the right"
     return (
         f"<figure>{diagram(told)}<figcaption>Lines are weights, <span class='swatch'"
         " style='background:var(--plus)'></span> positive and <span class='swatch'"
         " style='background:var(--minus)'></span> negative, thicker where larger; circles hold"
-        f" what units answer, δ below, targets at the right.{row}{marked} Layers and units are"
-        " counted from 0, as in Python:"
+        f" what units answer{back}.{row}{marked} Layers and units are counted from 0, as in Python:"
         f" {math(Symbol('w', (1, 2), 0))} is <code>net.W[0][1, 2]</code>.</figcaption></figure>\n"
     )
 
 
 def _rows(told: Explanation) -> str:
-    """Return inputs and targets as a table, where they are few enough to read."""
+    """Return inputs, and targets if known, as a table, where they are few enough to read."""
     if told.sizes[0] + told.sizes[-1] > WIDEST or len(told.rows) > LONGEST:
         return ""
     names = told.features or [f"x{i}" for i in range(told.sizes[0])]
-    goals = told.outputs or [f"y{k}" for k in range(told.sizes[-1])]
+    known = np.empty((len(told.rows), 0)) if told.Y is None else told.Y
+    goals = (told.outputs or [f"y{k}" for k in range(told.sizes[-1])])[: known.shape[1]]
     head = "".join(f"<th>{escape(name)}</th>" for name in (*names, *(f"→ {g}" for g in goals)))
     body = ""
-    for row, x, y in zip(told.rows, told.X, told.Y, strict=True):
+    for row, x, y in zip(told.rows, told.X, known, strict=True):
         cells = "".join(f"<td>{number_text(float(v))}</td>" for v in (*x, *y))
         body += f"<tr><th>{escape(row)}</th>{cells}</tr>"
     table = f"<table class='grid'><tr><th>row</th>{head}</tr>{body}</table>"
@@ -99,11 +103,11 @@ def _rows(told: Explanation) -> str:
 def _chapter(told: Explanation, name: str, steps: Sequence[Step]) -> Iterator[str]:
     before: int | None = -1
     for step in steps:
-        if name != "Loss" and step.layer != before:
+        if name in BY_LAYER and step.layer != before:
             yield f"<h3>{escape(layer_title(told, step.layer or 0))}</h3>\n"
         before = step.layer
         yield _step(step, told)
-    if name == "Update" and told.cost_after is not None:
+    if name == "Update" and told.cost is not None and told.cost_after is not None:
         yield (
             f"<p class='verdict'>After the update these rows cost"
             f" {_data('C after', told.cost_after, told.digits + 2)}, before"

@@ -52,7 +52,7 @@ class Line:
 class Step:
     """One step of the way: a formula, lines that tell it for units, and all of its numbers."""
 
-    kind: str  #: "z", "a", "target", "loss", "cost", "gradient", "delta", "dW", "db" or "update"
+    kind: str  #: "z", "a", "answer", "target", "loss", "cost", "delta", "dW", "db" or "update"
     layer: int | None
     title: str
     equation: tuple[Expr, Expr] | None  #: of matrices, as in A[1] = σ(Z[0])
@@ -154,24 +154,27 @@ class WeightStory:
 
 @dataclass(frozen=True, eq=False)  # arrays have no one answer to ==
 class Explanation:
-    """Rows on their way through a network and back: print it, `to_html()`, or `to_dict()`."""
+    """Rows on their way through a network and back: print it, `to_html()`, or `to_dict()`.
+
+    Without the rows' answers only the way forward is told: what starts from them is None.
+    """
 
     sizes: tuple[int, ...]
     activations: tuple[str, ...]
-    loss: str
     X: Array
-    Y: Array
     features: tuple[str, ...]
     outputs: tuple[str, ...]
     W: tuple[Array, ...]
     A: tuple[Array, ...]
-    delta: tuple[Array, ...]
     rows: tuple[str, ...]  #: what the rows are called
-    cost: float
-    cost_after: float | None  #: after the update; None where there is none
     steps: tuple[Step, ...]
-    weight: WeightStory | None = None
     notes: tuple[str, ...] = ()
+    Y: Array | None = None  #: the answers; without, all below but `digits` is None
+    loss: str | None = None
+    delta: tuple[Array, ...] | None = None
+    cost: float | None = None
+    cost_after: float | None = None  #: after the update; None where there is none, too
+    weight: WeightStory | None = None
     digits: int = 4
 
     def __iter__(self) -> Iterator[Step]:
@@ -189,7 +192,11 @@ class Explanation:
         raise ValueError(f"no step {kind!r} of layer {layer!r}; there are {known}")
 
     def to_dict(self, digits: int = 17) -> dict[str, Any]:
-        """Return plain data; numbers in formulas with `digits` significant digits."""
+        """Return plain data; numbers in formulas with `digits` significant digits.
+
+        The keys are always the same. Without answers, loss, Y, cost, cost_after and weight are
+        None, and the steps are those of the way forward.
+        """
         return {
             "sizes": list(self.sizes),
             "activations": list(self.activations),
@@ -198,7 +205,7 @@ class Explanation:
             "features": list(self.features),
             "outputs": list(self.outputs),
             "X": plain(self.X),
-            "Y": plain(self.Y),
+            "Y": None if self.Y is None else plain(self.Y),
             "cost": self.cost,
             "cost_after": self.cost_after,
             "steps": [step.to_dict(digits) for step in self.steps],

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.explanation.backward import Backward, is_elementwise
 from chainrule.explanation.expressions import (
     Add,
     Call,
@@ -37,8 +38,6 @@ from chainrule.explanation.expressions import (
     transform,
 )
 from chainrule.explanation.parts import Check, Line, Path
-from chainrule.explanation.passes import Passes, is_elementwise
-from chainrule.explanation.subject import Subject
 from chainrule.gradcheck import check_parameter
 
 MOST_PATHS = 32
@@ -53,45 +52,45 @@ class Way:
     factors: tuple[Symbol, ...]
 
 
-def weight_paths(passes: Passes, l: int, index: tuple[int | str, int]) -> tuple[list[Path], int]:
+def weight_paths(back: Backward, l: int, index: tuple[int | str, int]) -> tuple[list[Path], int]:
     """Return the paths of a weight (i, j) or bias ("b", j) that are told, and the count of all."""
-    told, (i, j) = passes.told, index
+    told, (i, j) = back.told, index
     found: list[tuple[float, Path]] = []
     for row in range(told.n):
         fed: tuple[Symbol, ...] = ()
         if i != "b":
             fed = (Symbol("a", (row, i), l),)
         value = 1.0 if i == "b" else float(told.trace.A[l][row, int(i)])
-        for way in ways_on(passes, row, l, j):
+        for way in ways_on(back, row, l, j):
             symbols: Expr = (
                 Multiply((*fed, *way.factors)) if fed or way.factors[1:] else way.factors[0]
             )
-            if passes.one:
+            if back.one:
                 symbols = without_row(symbols)
-            what = Symbol("path", (row, *way.units) if not passes.one else way.units)
-            line = Line(what, symbols, fill(symbols, passes.numbers), value * way.value)
+            what = Symbol("path", (row, *way.units) if not back.one else way.units)
+            line = Line(what, symbols, fill(symbols, back.numbers), value * way.value)
             found.append((abs(value * way.value), Path(row, way.units, line)))
-    count = told.n * path_count(passes, l)
+    count = told.n * path_count(back, l)
     kept = heapq.nlargest(MOST_PATHS, range(len(found)), key=lambda k: found[k][0])
     return [found[k][1] for k in sorted(kept)], count
 
 
-def path_count(passes: Passes, l: int) -> int:
+def path_count(back: Backward, l: int) -> int:
     """Return how many ways there are from z of a unit of layer l to the output."""
-    sizes, layers = passes.told.network.sizes, passes.told.network.layers
+    sizes, layers = back.told.network.sizes, back.told.network.layers
     last = len(layers) - 1
     hops = [1 if is_elementwise(layers[m].activation) else sizes[m + 1] for m in range(l, last)]
     return prod(hops) * prod(sizes[l + 2 :])
 
 
-def ways_on(passes: Passes, row: int, l: int, j: int) -> list[Way]:
+def ways_on(back: Backward, row: int, l: int, j: int) -> list[Way]:
     """Return the MOST_PATHS largest ways from z of unit j of layer l to the output's δ."""
-    net, trace = passes.told.network, passes.told
+    net = back.told.network
     last = len(net.layers) - 1
-    delta = trace.grads.delta[last][row]
+    delta = back.objective.grads.delta[last][row]
     best = [[Way(float(d), (k,), (Symbol("δ", (row, k), last),))] for k, d in enumerate(delta)]
     for m in range(last - 1, l - 1, -1):
-        slopes, W = passes.local_slopes(row, m), net.W[m + 1]
+        slopes, W = back.local_slopes(row, m), net.W[m + 1]
         wanted = range(net.sizes[m + 1]) if m > l else (j,)
         after = best
         best = [[] for _ in range(net.sizes[m + 1])]
@@ -156,11 +155,12 @@ def sum_of_paths(
     return Line(what, add(*symbols), numbers, value)
 
 
-def measured(told: Subject, l: int, index: tuple[int | str, int]) -> Check | None:
+def measured(back: Backward, l: int, index: tuple[int | str, int]) -> Check | None:
     """Return the central difference of the cost; None where a kink lies too close to measure."""
     at = index[1] if index[0] == "b" else (int(index[0]), index[1])
-    how: dict[str, Any] = {"loss": told.loss, "weights": told.weights, "penalty": told.penalty}
-    found = check_parameter(told.network, told.X, told.Y, l, at, **how)
+    told, cost = back.told, back.objective
+    how: dict[str, Any] = {"loss": cost.loss, "weights": cost.weights, "penalty": cost.penalty}
+    found = check_parameter(told.network, told.X, cost.Y, l, at, **how)
     if found.difference is None or found.error is None:
         return None
     h, name = found.difference.step, Symbol("h")

@@ -1,10 +1,10 @@
-"""Subject: what is explained, a network with rows, targets and a cost, of the user's own model."""
+"""Subject: what is explained, a network with rows, and with targets a cost, of the user's model."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -17,47 +17,62 @@ from chainrule.penalties import Penalty
 
 
 @dataclass
-class Subject:
-    """A float64 network, rows with targets, the cost and the optimizer; and both passes done."""
+class Objective:
+    """Targets, what it costs to miss them, its gradients, and the optimizer that lowers it."""
 
-    network: Network
-    X: Array
     Y: Array
+    share: Array  # (n, 1), each row's part of the weight
+    total: float  # of the weights
     loss: Loss
     weights: Array | None
     penalty: Penalty
     optimizer: Optimizer | LBFGS
-    clip_norm: float | None = None
+    clip_norm: float | None
+    grads: Gradients
+    cost: float
+
+    @classmethod
+    def of(cls, net: Network, trace: Trace, y: Any, given: Mapping[str, Any]) -> Objective:
+        """Return the objective on rows that were passed forward; squared error and SGD by default.
+
+        Raises ValueError for targets that do not fit, and for a cost that is not finite.
+        """
+        loss = get_loss(given.get("loss", "squared_error"))
+        weights, penalty = given.get("weights"), given.get("penalty", NO_PENALTY)
+        how: dict[str, Any] = {"weights": weights, "penalty": penalty}
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in one line
+            grads = net.backward(trace, y, loss, **how)
+            cost = net.cost(trace.A[0], y, loss, **how)
+        if not (np.isfinite(grads.flat).all() and np.isfinite(cost)):
+            _refuse_infinite("cost or gradients")
+        optimizer = get_optimizer(given.get("optimizer", "sgd"))
+        return cls(*net.check_targets(trace, y, loss, weights), loss, weights, penalty, optimizer,
+                   given.get("clip_norm"), grads, cost)  # fmt: skip
+
+
+@dataclass
+class Subject:
+    """A float64 network, and rows that were passed forward; with targets, an objective."""
+
+    network: Network
+    trace: Trace
+    objective: Objective | None
     features: Sequence[str] = ()
     outputs: Sequence[str] = ()
     rows: Sequence[str] = ()
+    scaling: tuple[Array, Array] | None = None  # mean and spread of the targets, by output
     notes: list[str] = field(default_factory=list)
-    trace: Trace = field(init=False)
-    grads: Gradients = field(init=False)
-    share: Array = field(init=False)  # (n, 1), each row's part of the weight
-    total: float = field(init=False)  # of the weights
-    cost: float = field(init=False)
 
     def __post_init__(self) -> None:
-        net = self.network
-        with np.errstate(over="ignore", invalid="ignore"):  # refused below, in one line
-            self.trace = net.forward(self.X)
-            self.X = self.trace.A[0]
-            how: dict[str, Any] = {"weights": self.weights, "penalty": self.penalty}
-            self.grads = net.backward(self.trace, self.Y, self.loss, **how)
-            self.cost = net.cost(self.X, self.Y, self.loss, **how)
-        self.Y, self.share, self.total = net.check_targets(
-            self.trace, self.Y, self.loss, self.weights
-        )
-        if not (np.isfinite(self.grads.flat).all() and np.isfinite(self.cost)):
-            raise ValueError(
-                "the network's cost or gradients on these rows are not finite; take rows of smaller"
-                " numbers, or a network that has not diverged"
-            )
-        n_in, n_out = net.sizes[0], net.sizes[-1]
+        n_in, n_out = self.network.sizes[0], self.network.sizes[-1]
         self.features = _names(self.features, n_in, "features")
         self.outputs = _names(self.outputs, n_out, "outputs")
         self.rows = _names(self.rows or [str(r) for r in range(self.n)], self.n, "rows")
+
+    @property
+    def X(self) -> Array:
+        """The rows (n, inputs), as the network is fed them."""
+        return self.trace.A[0]
 
     @property
     def n(self) -> int:
@@ -73,7 +88,8 @@ class Subject:
 def subject(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
     """Return what is to be explained of a Network, or of a fitted estimator or pipeline.
 
-    Raises ValueError for another model, and for rows and targets that do not fit it.
+    Without y it has no objective. Raises ValueError for another model, and for rows and targets
+    that do not fit it.
     """
     if isinstance(model, Network):
         return _of_network(model, X, y, given)
@@ -91,14 +107,24 @@ def subject(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
 
 def _of_network(net: Network, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
     own = {key: value for key, value in given.items() if value is not None}
-    own["loss"] = get_loss(own.get("loss", "squared_error"))
-    own["optimizer"] = get_optimizer(own.get("optimizer", "sgd"))
-    own.setdefault("penalty", NO_PENALTY)
-    own.setdefault("weights", None)
     notes = [] if net.dtype == np.float64 else ["the network's float32 numbers are told in float64"]
     X = as_matrix(X, "X", np.float64, net.sizes[0])
-    X = X if isinstance(X, np.ndarray) else X.toarray()
-    return Subject(net.copy("float64"), X, y, notes=notes, **own)
+    net = net.copy("float64")
+    with np.errstate(over="ignore", invalid="ignore"):  # refused in one line
+        trace = net.forward(X if isinstance(X, np.ndarray) else X.toarray())
+    objective = None if y is None else Objective.of(net, trace, y, own)
+    if objective is None and not all(np.isfinite(each).all() for each in (*trace.Z, *trace.A)):
+        _refuse_infinite("outputs")
+    kept = ("features", "outputs", "rows", "scaling")
+    names = {key: own[key] for key in kept if key in own}
+    return Subject(net, trace, objective, notes=notes, **names)
+
+
+def _refuse_infinite(what: str) -> NoReturn:
+    raise ValueError(
+        f"the network's {what} on these rows are not finite; take rows of smaller"
+        " numbers, or a network that has not diverged"
+    )
 
 
 def _of_estimator(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subject:
@@ -106,10 +132,10 @@ def _of_estimator(model: Any, X: Any, y: Any, given: Mapping[str, Any]) -> Subje
     told = _of_network(
         network, features, Y, own | {k: v for k, v in given.items() if v is not None}
     )
-    if told.penalty.alpha:
+    if told.objective is not None and told.objective.penalty.alpha:
         told.notes.append(
-            f"alpha is divided by the weight of the rows told, {told.total:g}; in training by a"
-            " batch's, so a few rows' C and dW have more of the penalty than it had"
+            f"alpha is divided by the weight of the rows told, {told.objective.total:g}; in"
+            " training by a batch's, so a few rows' C and dW have more of the penalty than it had"
         )
     told.notes += notes
     return told

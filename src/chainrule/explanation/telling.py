@@ -50,13 +50,12 @@ class Numbers:
 
     @classmethod
     def of(cls, told: Subject) -> Numbers:
-        """Return all numbers of both passes."""
+        """Return all numbers of the forward pass."""
         numbers = cls(told.one_row)
         for l, layer in enumerate(told.network.layers):
             numbers.shared |= {("w", l): layer.W, ("b", l): layer.b}
-            numbers.by_row |= {("z", l): told.trace.Z[l], ("δ", l): told.grads.delta[l]}
+            numbers.by_row["z", l] = told.trace.Z[l]
         numbers.by_row |= {("a", l): A for l, A in enumerate(told.trace.A)}
-        numbers.by_row[("p", None)] = told.share
         return numbers
 
     def __call__(self, symbol: Symbol) -> float | None:

@@ -19,10 +19,12 @@ SOFT, RESULT, HEAD = "dim", "bold cyan", "bold"
 #: Chapters of an explanation, and the steps that each tells.
 CHAPTERS = (
     ("Forward", ("z", "a")),
+    ("Answer", ("answer",)),
     ("Loss", ("target", "loss", "cost")),
     ("Back", ("delta", "dW", "db")),
     ("Update", ("update",)),
 )
+BY_LAYER = ("Forward", "Back", "Update")  # chapters that go layer by layer
 
 
 def as_text(told: Explanation, width: int) -> str:
@@ -52,12 +54,12 @@ def rendered(told: Explanation) -> RenderableType:
         parts += ["", Rule(Text(name, HEAD), align="left", style=SOFT)]
         before: int | None = -1
         for step in steps:
-            if name != "Loss" and step.layer != before:
+            if name in BY_LAYER and step.layer != before:
                 parts.append(Text(f"\n{layer_title(told, step.layer or 0)}", HEAD))
             before = step.layer
             parts += ["", *_step(step, told.digits)]
-    if told.cost_after is not None:
-        parts += ["", _after(told)]
+    if told.cost is not None and told.cost_after is not None:
+        parts += ["", _after(told.cost, told.cost_after, told.digits)]
     if told.weight is not None:
         parts += ["", Rule(Text("One derivative, path by path", HEAD), align="left", style=SOFT)]
         parts += _story(told.weight, told)
@@ -74,12 +76,10 @@ def opening(told: Explanation) -> tuple[str, str]:
     """Return the title, and the facts in a line."""
     n = len(told.rows)
     what = f"Row {told.rows[0]}" if n == 1 else f"{n} rows"
-    facts = [
-        " → ".join(map(str, told.sizes)),
-        ", ".join(dict.fromkeys(told.activations)),
-        told.loss.replace("_", " "),
-        f"C = {number_text(told.cost, told.digits)}",
-    ]
+    facts = [" → ".join(map(str, told.sizes)), ", ".join(dict.fromkeys(told.activations))]
+    if told.loss is None or told.cost is None:
+        return f"{what} through the network", " · ".join(facts)
+    facts += [told.loss.replace("_", " "), f"C = {number_text(told.cost, told.digits)}"]
     return f"{what} through the network and back", " · ".join(facts)
 
 
@@ -94,8 +94,9 @@ def _opening(told: Explanation) -> Iterator[RenderableType]:
         names = told.features or [f"a[0]{text_index(i)}" for i in range(told.sizes[0])]
         values = [number_text(float(v), told.digits) for v in told.X[0]]
         yield Padding(_named("input", names, values), (1, 0, 0, 0))
-        names = told.outputs or [f"y{text_index(k)}" for k in range(told.sizes[-1])]
-        yield _named("target", names, [number_text(float(v), told.digits) for v in told.Y[0]])
+        if told.Y is not None:
+            names = told.outputs or [f"y{text_index(k)}" for k in range(told.sizes[-1])]
+            yield _named("target", names, [number_text(float(v), told.digits) for v in told.Y[0]])
 
 
 def text_index(i: int) -> str:
@@ -164,14 +165,13 @@ def _add(grid: Table, line: Line, digits: int, sign: str, style: str) -> None:
     grid.add_row(Text(text(line.what), style), Text(middle, style), Text(f"= {value}"))
 
 
-def _after(told: Explanation) -> Text:
-    assert told.cost_after is not None
-    change = told.cost_after - told.cost
+def _after(before: float, after: float, digits: int) -> Text:
+    change = after - before
     return Text.assemble(
         "  After the update these rows cost ",
-        (number_text(told.cost_after, told.digits + 2), RESULT),
-        f", before {number_text(told.cost, told.digits + 2)}:"
-        f" {'less' if change < 0 else 'more'} by {number_text(abs(change), told.digits)}",
+        (number_text(after, digits + 2), RESULT),
+        f", before {number_text(before, digits + 2)}:"
+        f" {'less' if change < 0 else 'more'} by {number_text(abs(change), digits)}",
     )
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.engine import Data, Plan, State
 from chainrule.engine.reference import ReferenceEngine
+from chainrule.explanation.backward import Backward
 from chainrule.explanation.expressions import Expr, Symbol, fill
 from chainrule.explanation.parts import Line, Step
-from chainrule.explanation.passes import Passes
 from chainrule.explanation.reading import Formula, Unreadable, letter, read, run
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
@@ -25,34 +25,35 @@ MOST_UPDATES = 24  # of a layer, that are told with their numbers
 class Update:
     """One update of all parameters: the network after it, and what it was made of."""
 
-    passes: Passes
+    back: Backward
     optimizer: Optimizer
     after: Network
     gradient: Array
     slots: list[Array]
 
     @classmethod
-    def of(cls, passes: Passes, optimizer: Optimizer) -> Update:
+    def of(cls, back: Backward, optimizer: Optimizer) -> Update:
         """Let the engine do the first update of a training on these rows."""
-        told = passes.told
-        net, n = told.network.copy(), told.n
-        plan = Plan(told.loss, optimizer, Constant(), told.penalty, batch_size=n, epochs=1,
-                    shuffle=False, clip_norm=told.clip_norm)  # fmt: skip
+        told, objective = back.told, back.objective
+        net, n, clip_norm = told.network.copy(), told.n, objective.clip_norm
+        plan = Plan(objective.loss, optimizer, Constant(), objective.penalty, batch_size=n,
+                    epochs=1, shuffle=False, clip_norm=clip_norm)  # fmt: skip
         state = State.start(plan, net)
         slots = [slot.copy() for slot in state.slots]
-        weights = None if told.weights is None else np.asarray(told.weights, np.float64)
-        engine = ReferenceEngine(plan, net, Data(told.X, told.Y, weights))
+        given = objective.weights
+        weights = None if given is None else np.asarray(given, np.float64)
+        engine = ReferenceEngine(plan, net, Data(told.X, objective.Y, weights))
         engine.advance(state, 1, np.inf)
-        gradient = told.grads.flat.copy()
-        if told.clip_norm is not None:
+        gradient = objective.grads.flat.copy()
+        if clip_norm is not None:
             from chainrule.engine.reference import clip
 
-            gradient = clip(gradient, None, told.clip_norm)
-        return cls(passes, optimizer, net, gradient, slots)
+            gradient = clip(gradient, None, clip_norm)
+        return cls(back, optimizer, net, gradient, slots)
 
     def step(self, l: int, entries: list[tuple[int, int]], units: list[int]) -> Step:
         """Return the update of a layer's weights and biases."""
-        layer, new = self.passes.told.network.layers[l], self.after.layers[l]
+        layer, new = self.back.told.network.layers[l], self.after.layers[l]
         start = sum((n_in + 1) * n_out for n_in, n_out in _shapes(self.after)[:l])
         n_out = layer.W.shape[1]
         told = [(Symbol("w", (i, j), l), start + i * n_out + j, new.W[i, j]) for i, j in entries]
@@ -77,7 +78,7 @@ class Update:
         """Return the line of the parameter that stands at `at` in the flat vector."""
         if formula is None:
             return Line(what, Symbol("update"), Symbol("update"), value)
-        w = self.passes.told.network.theta[at]
+        w = self.back.told.network.theta[at]
         given: dict[str, Any] = {
             "self": self.optimizer, "w": w, "g": self.gradient[at],
             "slots": tuple(slot[at] for slot in self.slots), "rate": self.optimizer.rate, "t": 1,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from chainrule.model_file import load_model, read_header
 from chainrule.network import Network
 from chainrule.optimizers import SGD
 from chainrule.tabular import TableModel
-from chainrule.tabular.targets import known_target
+from chainrule.tabular.targets import gaps, known_target
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,41 +41,78 @@ def explain_half_adder(rows: Sequence[int] = (3,), **how: Any) -> Explanation:
     )  # fmt: skip
 
 
-def explain_file(
-    path: str | Path, frame: pl.DataFrame, rows: Sequence[int], target: str | None, **how: Any
-) -> Explanation:
-    """Tell rows of a table on their way through the model in a file.
+@dataclass
+class Question:
+    """Rows of a table for a model in a file, with their answers where the table has them."""
+
+    model: Any
+    X: Any
+    y: Any  #: None where an answer is not known
+    rows: list[str]
+    features: list[str] | None
+    lacking: str | None  #: why there is no y
+
+    def explain(self, **how: Any) -> Explanation:
+        """Tell the rows' way through the model and back; without answers forward, with a note."""
+        told = explain(self.model, self.X, self.y, rows=self.rows, features=self.features, **how)
+        if self.lacking is None:
+            return told
+        note = f"{self.lacking}; derivatives need the answer, so only the way forward is told"
+        return replace(told, notes=(note, *told.notes))
+
+
+def read_question(
+    path: str | Path, frame: pl.DataFrame, rows: Sequence[int], target: str | None
+) -> Question:
+    """Return rows of a table for the model in a file, with answers as far as the table has them.
 
     A table model knows its target; for another, `target` names it, one column or several with
-    commas between them, by default the last.
+    commas between them, by default the last, unless the table's columns are as many as the model's
+    inputs.
     """
     frame_rows = _rows_of(frame.height, rows)
-    names = [str(r) for r in frame_rows]
+    chosen, names = frame[frame_rows], [str(r) for r in frame_rows]
     about = read_header(path).get("about") or {}
     if {"target", "task"} <= set(about):
-        model = TableModel.load(path)
-        chosen = frame[frame_rows]
-        if model.target not in frame.columns:
-            raise ValueError(
-                f"the table has no column {model.target!r}, the model's target; give rows"
-                " with known answers: the derivatives start from how wrong the model is"
-            )
-        if chosen[model.target].null_count():
-            raise ValueError(f"target {model.target!r} is empty in a row of {names}")
-        y = known_target(chosen, model.target, model.task, model.classes)
-        features = chosen.drop(model.target)
-        return explain(model.pipeline, features, y, rows=names, **how)
-    model = load_model(path)
-    outputs = target.split(",") if target else frame.columns[-1:]
-    if missing := sorted(set(outputs) - set(frame.columns)):
+        return _of_table_model(TableModel.load(path), chosen, names)
+    return _of_other(load_model(path), chosen, names, target)
+
+
+def _of_table_model(model: TableModel, chosen: pl.DataFrame, names: list[str]) -> Question:
+    if model.target in chosen.columns:
+        lacking = _lacking(chosen, [model.target], names)
+    else:
+        lacking = f"the table has no column {model.target!r}, the model's target"
+    known = lacking is None
+    y = known_target(chosen, model.target, model.task, model.classes) if known else None
+    features = chosen.drop(model.target, strict=False)
+    return Question(model.pipeline, features, y, names, None, lacking)
+
+
+def _of_other(model: Any, chosen: pl.DataFrame, names: list[str], target: str | None) -> Question:
+    net = isinstance(model, Network)
+    inputs = model.sizes[0] if net else getattr(model, "n_features_in_", None)
+    outputs = target.split(",") if target else chosen.columns[-1:]
+    if missing := sorted(set(outputs) - set(chosen.columns)):
         raise ValueError(
-            f"the table has no column {missing[0]!r}; it has {', '.join(frame.columns)}"
+            f"the table has no column {missing[0]!r}; it has {', '.join(chosen.columns)}"
         )
-    chosen = frame[frame_rows]
+    lacking = _lacking(chosen, outputs, names)
+    if not target and chosen.width == inputs:
+        outputs = []
+        lacking = f"the table's {inputs} columns are the model's inputs, none its target"
     X, Y = chosen.drop(outputs), chosen.select(outputs).to_numpy()
-    columns = X.columns if isinstance(model, Network) else None
-    y = Y if isinstance(model, Network) or len(outputs) > 1 else Y[:, 0]
-    return explain(model, X.to_numpy(), y, rows=names, features=columns, **how)
+    y = None if lacking else Y if net or len(outputs) > 1 else Y[:, 0]
+    return Question(model, X.to_numpy(), y, names, X.columns if net else None, lacking)
+
+
+def _lacking(chosen: pl.DataFrame, targets: Sequence[str], names: Sequence[str]) -> str | None:
+    """Return which row has no answer, in words; None where all have."""
+    for target in targets:
+        for name, empty in zip(names, gaps(chosen[target]), strict=True):
+            if empty:
+                return f"target {target!r} is empty in row {name}"
+    return None
 
 
 def _rows_of(height: int, rows: Sequence[int]) -> list[int]:

@@ -26,13 +26,17 @@ def rows_with_target(frame: pl.DataFrame, target: str) -> tuple[pl.DataFrame, li
         )
     if frame.width < 2:
         raise ValueError(f"the table has no column but {target!r}; expected some to learn from")
-    column = frame[target]
-    gaps = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
-    if gaps.all():
+    empty = gaps(frame[target])
+    if empty.all():
         raise ValueError(f"target {target!r} is empty in all {frame.height} rows")
-    dropped = int(gaps.sum())
+    dropped = int(empty.sum())
     notes = [f"{dropped} rows without target {target!r} left out"] if dropped else []
-    return frame.filter(~gaps), notes
+    return frame.filter(~empty), notes
+
+
+def gaps(column: pl.Series) -> pl.Series:
+    """Return for each row whether the column is empty there: null, or not a number."""
+    return column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
 
 
 def read_target(values: NDArray[Any], name: str, task: str | None) -> tuple[NDArray[Any], str]:

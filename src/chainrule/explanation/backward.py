@@ -1,4 +1,4 @@
-"""Passes: forward, the loss, and back by the four equations, each step told for its units."""
+"""Backward: the loss, and back by the four equations, each step told for its units."""
 
 from __future__ import annotations
 
@@ -22,17 +22,14 @@ from chainrule.explanation.expressions import (
     multiply,
     transform,
 )
+from chainrule.explanation.forward import Forward
 from chainrule.explanation.parts import Line, Step
 from chainrule.explanation.reading import read
-from chainrule.explanation.subject import Subject
+from chainrule.explanation.subject import Objective
 from chainrule.explanation.telling import (
     MOST_LINES,
     Numbers,
-    Place,
-    Scope,
-    element,
     line,
-    pairs,
     penalty_note,
     table_lines,
 )
@@ -41,79 +38,34 @@ from chainrule.losses import Loss
 GAP = 1e-9  # relative, between a loss from its definition and from the logits
 
 
-class Passes:
-    """Tells the steps of one subject within a scope."""
+class Backward:
+    """Tells how wrong the outputs of a forward pass are, and the derivatives of that."""
 
-    def __init__(self, told: Subject, scope: Scope) -> None:
-        self.told, self.scope = told, scope
-        self.numbers = Numbers.of(told)
-        self.one = told.one_row
-        loss = told.loss
-        self.target = loss.target(told.Y)
-        self.smoothed = bool((self.target != told.Y).any())
-        self.numbers.by_row["y", None] = told.Y
-        self.numbers.by_row["t", None] = self.target
+    def __init__(self, forward: Forward, objective: Objective) -> None:
+        self.told, self.scope, self.numbers = forward.told, forward.scope, forward.numbers
+        self.named, self.place, self.units = forward.named, forward.place, forward.units
+        self.objective, self.one = objective, forward.told.one_row
+        self.target = objective.loss.target(objective.Y)
+        self.smoothed = bool((self.target != objective.Y).any())
+        by_row = self.numbers.by_row
+        by_row |= {("δ", l): delta for l, delta in enumerate(objective.grads.delta)}
+        by_row |= {("p", None): objective.share, ("y", None): objective.Y, ("t", None): self.target}
 
-    def all(self) -> list[Step]:
-        """Return every step from the inputs to the derivatives."""
-        layers = range(len(self.told.network.layers))
-        steps = [step for l in layers for step in (self.weighted_input(l), self.activation(l))]
-        steps += [self.smoothing()] if self.smoothed else []
+    def steps(self) -> list[Step]:
+        """Return every step from the outputs to the derivatives."""
+        steps = [self.smoothing()] if self.smoothed else []
         steps += [self.losses(), self.total()]
-        for l in reversed(layers):
+        for l in reversed(range(len(self.told.network.layers))):
             steps += [self.delta(l), self.weights(l), self.biases(l)]
         return steps
-
-    def named(self, name: str, *sub: str, layer: int | None = None) -> Symbol:
-        """Return the symbol of an element, with its row's index where there are several."""
-        return element(name, *sub, layer=layer, one_row=self.one)
-
-    def place(self, **letters: tuple[str, int | None]) -> Place:
-        """Return what a table's letters are here."""
-        return Place(letters, self.one, self.told.network.sizes[-1])
-
-    def units(self, l: int) -> list[tuple[int, int]]:
-        """Return which (row, unit) of layer l are told."""
-        count = self.told.network.sizes[l + 1]
-        chosen = range(count) if self.scope.units is None else self.scope.units.get(l, ())
-        return pairs(self.scope.rows, list(chosen))[:MOST_LINES]
-
-    def weighted_input(self, l: int) -> Step:
-        """z = Σᵢ aᵢ wᵢⱼ + bⱼ."""
-        told, Z = self.units(l), self.told.trace.Z[l]
-        what = self.named("z", "j", layer=l)
-        fed = multiply(self.named("a", "i", layer=l), Symbol("w", ("i", "j"), l))
-        formula = add(Sum("i", fed), Symbol("b", ("j",), l))
-        sizes = {"i": self.told.network.sizes[l]}
-        lines = [line(what, formula, self.numbers, Z[r, j], sizes, r=r, j=j) for r, j in told]
-        A, W, b, Zl = (Symbol(name, (), l) for name in "AWbZ")
-        return Step(
-            "z", l, "What each unit is fed, weighted, and its bias", (Zl, add(Multiply((A, W)), b)),
-            (what, formula), f"trace.Z[{l}]", Z, tuple(lines), Z.size - len(told),
-        )  # fmt: skip
-
-    def activation(self, l: int) -> Step:
-        """a = σ(z), by the activation's own formula."""
-        told, A = self.units(l), self.told.trace.A[l + 1]
-        sigma = self.told.network.layers[l].activation
-        what = self.named("a", "j", layer=l + 1)
-        formula, where, lines = table_lines(
-            what, sigma, "value", {"z": self.told.trace.Z[l]},
-            self.place(z=("z", l), a=("a", l + 1)), self.numbers, A, told,
-        )  # fmt: skip
-        return Step(
-            "a", l, f"What each unit answers: {sigma.name}",
-            (Symbol("A", (), l + 1), Call("σ", (Symbol("Z", (), l),))), (what, formula),
-            f"trace.A[{l + 1}]", A, tuple(lines), A.size - len(told), notes_of(sigma), where,
-        )  # fmt: skip
 
     def smoothing(self) -> Step:
         """The target that the output is compared with."""
         last = len(self.told.network.layers) - 1
         what, told = self.named("t", "j"), self.units(last)
         formula, where, lines = table_lines(
-            what, self.told.loss, "target", {"y": self.told.Y}, self.place(), self.numbers,
-            self.target, told,
+            what, self.objective.loss, "target", {"y": self.objective.Y}, self.place(),
+            self.numbers, self.target, told,
         )  # fmt: skip
         return Step(
             "target", None, "The target, smoothed", None, (what, formula), "loss.target(Y)",
@@ -122,7 +74,7 @@ class Passes:
 
     def losses(self) -> Step:
         """The loss of every output, from its definition where that is exact."""
-        net, loss, trace = self.told.network, self.told.loss, self.told.trace
+        net, loss, trace = self.told.network, self.objective.loss, self.told.trace
         last = len(net.layers) - 1
         z, a, y = trace.Z[-1], trace.A[-1], self.target
         what, told = self.named("L", "j"), self.units(last)
@@ -143,39 +95,42 @@ class Passes:
 
     def total(self) -> Step:
         """C = Σᵣ pᵣ Σₖ Lᵣₖ, and the penalty."""
-        told, loss = self.told, self.told.loss
-        net, last = told.network, len(told.network.layers) - 1
-        values = loss_values(loss, net.layers[-1].activation, told.trace.Z[-1], told.trace.A[-1],
-                             self.target)[0]  # fmt: skip
+        told, objective, net = self.told, self.objective, self.told.network
+        last, sigma = len(net.layers) - 1, net.layers[-1].activation
+        values = loss_values(
+            objective.loss, sigma, told.trace.Z[-1], told.trace.A[-1], self.target
+        )[0]
         self.numbers.by_row["L", None] = values
         of_row: Expr = Sum("k", self.named("L", "k"))
         formula = of_row if self.one else Sum("r", multiply(Symbol("p", ("r",)), of_row))
         notes: tuple[str, ...] = ()
-        if told.penalty:
-            extra = told.cost - float(told.share[:, 0] @ values.sum(axis=1))
+        if objective.penalty:
+            extra = objective.cost - float(objective.share[:, 0] @ values.sum(axis=1))
             self.numbers.shared["P", None] = extra
             formula = add(formula, Symbol("P"))
-            notes = (penalty_note(told.penalty, extra),)
+            notes = (penalty_note(objective.penalty, extra),)
         if not self.one:
-            notes = (f"pᵣ is the row's share of the weight, {_share(told)}", *notes)
+            equal = np.ptp(objective.share) == 0
+            share = f"1 / {told.n}" if equal else "its weight by the sum of the weights"
+            notes = (f"pᵣ is the row's share of the weight, {share}", *notes)
         sizes = {"k": net.sizes[-1], "r": told.n}
         what = Symbol("C")
-        told_line = line(what, formula, self.numbers, told.cost, sizes)
+        told_line = line(what, formula, self.numbers, objective.cost, sizes)
         title = "The cost: the loss summed over outputs" + ("" if self.one else ", mean over rows")
         return Step("cost", last, title, None, (what, formula), "net.cost(X, Y, loss)", None,
                     (told_line,), notes=notes)  # fmt: skip
 
     def delta(self, l: int) -> Step:
         """BP1 at the output, BP2 below it."""
-        net = self.told.network
+        net, loss = self.told.network, self.objective.loss
         last, sigma = len(net.layers) - 1, net.layers[l].activation
-        if l == last and self.told.loss.pairs_with(sigma) and is_difference(self.told.loss):
+        if l == last and loss.pairs_with(sigma) and is_difference(loss):
             return self.canonical_delta(l)
         what, told = self.named("δ", "j", layer=l), self.units(l)
         G, g_formula, g_lines = self.gradient(l)
         self.numbers.by_row["g", l] = G
         g = self.named("g", "j", layer=l)
-        values = self.told.grads.delta[l]
+        values = self.objective.grads.delta[l]
         if is_elementwise(sigma):
             slope, wheres, s_lines = self.slope(l)
             formula = multiply(g, slope)
@@ -209,14 +164,14 @@ class Passes:
 
     def canonical_delta(self, l: int) -> Step:
         """δ = a − y, what BP1 comes to for a canonical pair."""
-        net, values = self.told.network, self.told.grads.delta[l]
+        net, values = self.told.network, self.objective.grads.delta[l]
         what, told = self.named("δ", "j", layer=l), self.units(l)
         y = self.named("t" if self.smoothed else "y", "j")
         formula = add(self.named("a", "j", layer=l + 1), Negative(y))
         formula = formula if self.one else multiply(Symbol("p", ("r",)), formula)
         lines = [line(what, formula, self.numbers, values[r, j], {}, r=r, j=j) for r, j in told]
         name = net.layers[l].activation.name
-        notes = (f"what ∂C/∂A ⊙ σ′(Z) comes to for {loss_name(self.told.loss)} after {name}",)
+        notes = (f"what ∂C/∂A ⊙ σ′(Z) comes to for {loss_name(self.objective.loss)} after {name}",)
         matrix = add(Symbol("A", (), l + 1), Negative(Symbol("T" if self.smoothed else "Y")))
         if not self.one:
             matrix = multiply(Symbol("p"), matrix)
@@ -229,13 +184,13 @@ class Passes:
         net, told = self.told.network, self.units(l)
         what = self.named("g", "j", layer=l)
         if l < len(net.layers) - 1:
-            G: Array = self.told.grads.delta[l + 1] @ net.layers[l + 1].W.T
+            G: Array = self.objective.grads.delta[l + 1] @ net.layers[l + 1].W.T
             terms = multiply(Symbol("w", ("j", "k"), l + 1), self.named("δ", "k", layer=l + 1))
             formula: Expr = Sum("k", terms)
             sizes = {"k": net.sizes[l + 2]}
             lines = [line(what, formula, self.numbers, G[r, j], sizes, r=r, j=j) for r, j in told]
             return G, formula, lines
-        a, loss = self.told.trace.A[-1], self.told.loss
+        a, loss = self.told.trace.A[-1], self.objective.loss
         G = loss.gradient(a, self.target)
         place = self.place(a=("a", l + 1), y=("t" if self.smoothed else "y", None))
         formula, _, lines = table_lines(
@@ -251,11 +206,11 @@ class Passes:
         )
         if self.one:
             return G, formula, lines
-        G, p = G * self.told.share, Symbol("p", ("r",))
+        G, p = G * self.objective.share, Symbol("p", ("r",))
         lines = [
             Line(
                 o.what, bind(multiply(p, o.symbols), r=r),
-                Multiply((Number(float(self.told.share[r, 0])), o.numbers)), float(G[r, j]),
+                Multiply((Number(float(self.objective.share[r, 0])), o.numbers)), float(G[r, j]),
                 o.where,
             )
             for o, (r, j) in zip(lines, told, strict=True)
@@ -277,14 +232,14 @@ class Passes:
 
     def weights(self, l: int) -> Step:
         """BP4: dW = Aᵀ δ."""
-        told, net, dW = self.told, self.told.network, self.told.grads.dW[l]
+        told, net, dW = self.told, self.told.network, self.objective.grads.dW[l]
         what = Symbol("dW", ("i", "j"), l)
         product = multiply(self.named("a", "i", layer=l), self.named("δ", "j", layer=l))
         formula, extra = self.penalised(product if self.one else Sum("r", product), what)
         entries = self.entries(l)
         lines = [line(what, formula, extra, dW[i, j], {"r": told.n}, i=i, j=j) for i, j in entries]
         matrix: Expr = Multiply((Symbol("Aᵀ", (), l), Symbol("δ", (), l)))
-        if told.penalty:
+        if self.objective.penalty:
             matrix = add(matrix, Call("P′", (Symbol("W", (), l),)))
         return Step("dW", l, "BP4, the derivatives of the weights",
                     (Symbol("dW", (), l), matrix), (what, formula), f"grads.dW[{l}]", dW,
@@ -292,7 +247,7 @@ class Passes:
 
     def entries(self, l: int) -> list[tuple[int, int]]:
         """Return which weights of layer l are told: into told units, in a large network three."""
-        dW, columns = self.told.grads.dW[l], range(self.told.network.sizes[l + 1])
+        dW, columns = self.objective.grads.dW[l], range(self.told.network.sizes[l + 1])
         if self.scope.units is None:
             return [(i, j) for i in range(len(dW)) for j in columns][:MOST_LINES]
         return [
@@ -303,14 +258,14 @@ class Passes:
 
     def biases(self, l: int) -> Step:
         """BP3: db = Σ over rows of δ."""
-        told, db = self.told, self.told.grads.db[l]
+        objective, db = self.objective, self.objective.grads.db[l]
         what, delta = Symbol("db", ("j",), l), self.named("δ", "j", layer=l)
         formula: Expr = delta if self.one else Sum("r", delta)
         extra = self.numbers
-        if told.penalty.biases:
+        if objective.penalty.biases:
             formula, extra = self.penalised(formula, what)
         chosen = sorted({j for _, j in self.units(l)})
-        lines = [line(what, formula, extra, db[j], {"r": told.n}, j=j) for j in chosen]
+        lines = [line(what, formula, extra, db[j], {"r": self.told.n}, j=j) for j in chosen]
         matrix: Expr = Symbol("δ", (), l) if self.one else Sum("r", Symbol("δ", ("r",), l))
         return Step("db", l, "BP3, the derivatives of the biases", (Symbol("db", (), l), matrix),
                     (what, formula), f"grads.db[{l}]", db, tuple(lines),
@@ -318,24 +273,24 @@ class Passes:
 
     def penalised(self, formula: Expr, what: Symbol) -> tuple[Expr, Numbers]:
         """Return the formula with the penalty's gradient, and numbers that know its settings."""
-        if not self.told.penalty:
+        if not self.objective.penalty:
             return formula, self.numbers
-        pull = read(self.told.penalty, "gradient", units=False)
+        pull = read(self.objective.penalty, "gradient", units=False)
         weight = Symbol(what.letter[1:].lower(), what.sub, what.layer)  # dW's is w
         put = transform(pull.result, lambda node: weight if node == Symbol("w") else node)
-        settings: dict[str, Any] = {**pull.settings, "n": self.told.total}
+        settings: dict[str, Any] = {**pull.settings, "n": self.objective.total}
         return add(formula, put), self.numbers.beside({}, settings)
 
     def pull(self, what: Symbol) -> Line | None:
         """Return the line of the penalty's part of a derivative; None where it has none."""
-        told = self.told
-        if not told.penalty or (what.letter == "db" and not told.penalty.biases):
+        penalty = self.objective.penalty
+        if not penalty or (what.letter == "db" and not penalty.biases):
             return None
         formula, numbers = self.penalised(Number(0.0), what)
-        layer = told.network.layers[what.layer or 0]
+        layer = self.told.network.layers[what.layer or 0]
         at = tuple(map(int, what.sub))
         w = layer.W[at] if what.letter == "dW" else layer.b[at]
-        value = float(told.penalty.gradient(w, told.total))
+        value = float(penalty.gradient(w, self.objective.total))
         return line(Symbol("P′"), formula, numbers, value, {})
 
     def know_slopes(self) -> None:
@@ -353,12 +308,6 @@ class Passes:
             return sigma.derivative(z, a)[0]
         units = np.eye(z.shape[1])
         return np.stack([sigma.pullback(e[None], z, a)[0] for e in units], axis=1)
-
-
-def notes_of(sigma: Activation) -> tuple[str, ...]:
-    """Return what an activation's formula leaves to be said."""
-    note = getattr(sigma, "textbook", {}).get("note")
-    return () if note is None else (note,)
 
 
 def is_elementwise(sigma: Activation) -> bool:
@@ -393,8 +342,3 @@ def loss_name(loss: Loss) -> str:
     from chainrule.losses import LOSSES
 
     return next((name for name, kind in LOSSES.items() if kind is type(loss)), type(loss).__name__)
-
-
-def _share(told: Subject) -> str:
-    equal = np.ptp(told.share) == 0
-    return f"1 / {told.n}" if equal else "its weight by the sum of the weights"
