@@ -34,6 +34,7 @@ template <i64 N, class T> INLINE void copy(const T *from, T *to) {
 // Call f(i) for i < n, which is whole vectors: each vector's worth of calls becomes vector code. What
 // f writes for one i it must not read for another.
 template <class T, class F> INLINE void lanewise(i64 n, const F &f) {
+#pragma clang loop unroll(disable)
   for (i64 i = 0; i < n; i += LANES<T>) {
 #pragma clang loop vectorize(assume_safety) interleave(disable) unroll(disable)
     for (i64 k = 0; k < LANES<T>; k++) f(i + k);
@@ -120,6 +121,14 @@ template <class T, class V> INLINE T total(V x) {
   }
   if constexpr (LANES<T> == 4) x += __builtin_shufflevector(x, x, 2, 3, 0, 1);
   return x[0] + x[1];
+}
+
+// Return the sum of f over the vectors of n numbers, which are whole vectors.
+template <class V, class T, class F> INLINE T sum_of(const T *x, i64 n, const F &f) {
+  V sum = {};
+#pragma clang loop unroll(disable)
+  for (i64 i = 0; i < n; i += LANES<T>) sum += f(*(const typename Vector<T>::loose *)(x + i));
+  return total<T>(sum);
 }
 
 // Return the sum of squares of n numbers.
