@@ -7,11 +7,13 @@
 
 constexpr i64 TINY_UNITS = 16, TINY_ROWS = 64;
 
-// Where one layer's numbers lie.
+// One layer, and where its numbers lie.
 template <class T> struct TinyLevel {
+  const Layer *layer;
   i64 n_in, n_out, start, count, padded;  // its place among the parameters
-  T *z, *a, *delta;                       // units of `rows` numbers
-  T *fed, *mask;                          // and where something drops out
+  const T *w, *x;                         // those, and what they meet: units of `rows` numbers
+  T *z, *a, *delta;                       // as these are
+  T *fed, *mask;                          // where something drops out; fed then is x
 };
 
 // FIXED: how many rows at a time, where that is known when compiling, or 0. One vector and two are the
@@ -47,24 +49,26 @@ template <class T, i64 FIXED> struct Tiny {
 
   Tiny(Job &job, Team &) : job(job), supply(job.arena), any(chunk(job)) {
     levels = supply.take<TinyLevel<T>>(job.n_layers);
-    i64 n_out = 0;
+    const T *x = input = units(job.layers[0].n_in);
     EACH(l, job.n_layers) {
       const Layer &layer = job.layers[l];
       TinyLevel<T> v = {};
-      v.n_in = layer.n_in, v.n_out = n_out = layer.n_out;
-      v.start = count, v.count = (v.n_in + 1) * n_out, v.padded = whole<T>(v.count);
+      v.layer = &layer, v.n_in = layer.n_in, v.n_out = layer.n_out;
+      v.start = count, v.count = (v.n_in + 1) * v.n_out, v.padded = whole<T>(v.count);
       count += v.padded;
-      v.z = units(n_out), v.a = units(n_out), v.delta = units(n_out);
+      v.z = units(v.n_out), v.a = units(v.n_out), v.delta = units(v.n_out);
       if (layer.dropout > 0) v.fed = units(v.n_in), v.mask = units(v.n_in), drops = true;
+      v.x = v.fed ? v.fed : x, x = v.a;
       if (job.arena) levels[l] = v;
     }
-    input = units(job.layers[0].n_in), target = units(n_out);
+    target = units(job.layers[job.n_layers - 1].n_out);
     share = units(1), losses = units(1), one = units(1), zero = units(1);
     w = supply.take<T>(count), g = supply.take<T>(count);
     EACH(s, job.slots_used) slots[s] = supply.take<T>(count);
     if (job.ema_decay > 0) mean = supply.take<T>(count);
     best = supply.take<T>(count);
     factors = supply.take<u32>(2 * count);
+    if (job.arena) EACH(l, job.n_layers) levels[l].w = w + levels[l].start;
   }
   T *units(i64 n) { return supply.take<T>(n * rows()); }
 
@@ -82,7 +86,7 @@ template <class T, i64 FIXED> struct Tiny {
           slots[s][v.start + i] = there ? ((const T *)job.slots[s])[from + i] : T(0);
         if (training && mean) mean[v.start + i] = there ? ((const T *)job.average)[from + i] : T(0);
         const i64 in = i / v.n_out, out = i % v.n_out;
-        const T *x = in < v.n_in ? fed(l) + in * rows() : one;
+        const T *x = in < v.n_in ? v.x + in * rows() : one;
         factors[2 * (v.start + i)] = place(there ? x : zero);
         factors[2 * (v.start + i) + 1] = place(there ? v.delta + out * rows() : zero);
       }
@@ -112,7 +116,7 @@ template <class T, i64 FIXED> struct Tiny {
       to += v.count;
     }
   }
-  bool weights_finite(i64 l) const { return all_finite(w + levels[l].start, levels[l].count); }
+  bool weights_finite(i64 l) const { return all_finite(levels[l].w, levels[l].count); }
   bool weights_finite() const {  // x − x is 0, but for what is not finite
     return sum_of<V>(w, count, [](V x) { return x - x; }) == T(0);
   }
@@ -133,7 +137,7 @@ template <class T, i64 FIXED> struct Tiny {
     }
     if (job.penalised) EACH(l, job.n_layers) {
       const TinyLevel<T> &v = levels[l];
-      cost += penalise(job, w + v.start, g + v.start, v.n_in * v.n_out, v.count, now.total);
+      cost += penalise(job, v.w, g + v.start, v.n_in * v.n_out, v.count, now.total);
     }
     return cost;
   }
@@ -208,16 +212,13 @@ template <class T, i64 FIXED> struct Tiny {
     }
   }
 
-  // What layer l is fed, before and after something drops out.
-  const T *feeds(i64 l) const { return l ? levels[l - 1].a : input; }
-  const T *fed(i64 l) const { return levels[l].fed ? levels[l].fed : feeds(l); }
-
   void forward() {
-    EACH(l, job.n_layers) {
-      const TinyLevel<T> &v = levels[l];
-      if (v.fed) lanewise<T>(v.n_in * rows(), [&](i64 i) { v.fed[i] = feeds(l)[i] * v.mask[i]; });
-      combine<true>(v.n_out, v.n_in, w + v.start, fed(l), v.z);
-      activate(job.layers[l], seen(v.z, v.n_out), block(v.a, v.n_out));
+    const T *feeds = input;
+    const TinyLevel<T> *const end = levels + job.n_layers;
+    for (const TinyLevel<T> *v = levels; v < end; feeds = v->a, v++) {
+      if (v->fed) lanewise<T>(v->n_in * rows(), [&](i64 i) { v->fed[i] = feeds[i] * v->mask[i]; });
+      combine<true>(v->n_out, v->n_in, v->w, v->x, v->z);
+      activate(*v->layer, seen(v->z, v->n_out), block(v->a, v->n_out));
     }
   }
 
@@ -231,12 +232,11 @@ template <class T, i64 FIXED> struct Tiny {
   // Run all rows back through the layers: BP1, then BP2.
   void backward() {
     judge_rows(true);
-    for (i64 l = job.n_layers - 1; l > 0; l--) {
-      const TinyLevel<T> &v = levels[l], &u = levels[l - 1];
-      combine<false>(v.n_in, v.n_out, w + v.start, v.delta, u.delta);
-      if (v.mask) lanewise<T>(v.n_in * rows(), [&](i64 i) { u.delta[i] *= v.mask[i]; });
-      pull_back(job.layers[l - 1], block(u.delta, u.n_out), seen(u.z, u.n_out),
-                seen(u.a, u.n_out));
+    for (const TinyLevel<T> *v = levels + job.n_layers - 1; v > levels; v--) {
+      const TinyLevel<T> &u = v[-1];
+      combine<false>(v->n_in, v->n_out, v->w, v->delta, u.delta);
+      if (v->mask) lanewise<T>(v->n_in * rows(), [&](i64 i) { u.delta[i] *= v->mask[i]; });
+      pull_back(*u.layer, block(u.delta, u.n_out), seen(u.z, u.n_out), seen(u.a, u.n_out));
     }
   }
 
