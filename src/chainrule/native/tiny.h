@@ -30,7 +30,7 @@ template <class T, i64 FIXED> struct Tiny {
   TinyLevel<T> *levels;
   T *input, *target, *share, *losses, *one, *zero;
   T *w, *g, *slots[2] = {}, *mean = nullptr;
-  T *best;             // parameters of the best epoch, if that is one of this call
+  T *best;  // parameters of the best epoch, where they are kept: one of this call's was the best
   bool kept = false;
   u32 *factors;  // of each parameter's derivative: where in the arena its input and its δ are
   bool drops = false;  // something drops out
@@ -118,7 +118,10 @@ template <class T, i64 FIXED> struct Tiny {
   }
   bool weights_finite(i64 l) const { return all_finite(levels[l].w, levels[l].count); }
   bool weights_finite() const {  // x − x is 0, but for what is not finite
-    return sum_of<V>(w, count, [](V x) { return x - x; }) == T(0);
+    if (sum_of<V>(w, count, [](V x) { return x - x; }) == T(0)) return true;
+    i64 l = 0;  // what only pads may be anything, where a rule divides 0 by 0
+    while (l < job.n_layers && weights_finite(l)) l++;
+    return l == job.n_layers;
   }
 
   // Fill the gradient; return the cost, penalty included. `t` is the update, 0 for none.

@@ -34,7 +34,6 @@ template <i64 N, class T> INLINE void copy(const T *from, T *to) {
 // Call f(i) for i < n, which is whole vectors: each vector's worth of calls becomes vector code. What
 // f writes for one i it must not read for another.
 template <class T, class F> INLINE void lanewise(i64 n, const F &f) {
-#pragma clang loop unroll(disable)
   for (i64 i = 0; i < n; i += LANES<T>) {
 #pragma clang loop vectorize(assume_safety) interleave(disable) unroll(disable)
     for (i64 k = 0; k < LANES<T>; k++) f(i + k);
