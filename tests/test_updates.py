@@ -67,6 +67,19 @@ def test_without_a_gradient_weights_decay_geometrically_and_biases_stay(engine, 
     assert net.W[0] == pytest.approx(before.W[0] * np.prod(1 - 0.7 * rates), rel=1e-13)
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("sizes", SIZES)
+def test_without_epsilon_only_a_parameter_can_divide_by_zero(sizes, optimizer):
+    """What pads the native engine's vectors has no gradient, and is nobody's fault."""
+    X, Y = table()
+    nets = [start(sizes) for _ in ENGINES]
+    for net, engine in zip(nets, ENGINES, strict=True):
+        rule = OPTIMIZERS[optimizer](rate=0.01, epsilon=0.0)
+        train(net, X, Y, optimizer=rule, batch_size=8, epochs=5, engine=engine)
+    for net in nets[1:]:
+        assert net.theta == pytest.approx(nets[0].theta, rel=1e-9)
+
+
 def test_weight_decay_comes_before_the_rule_and_after_the_gradient(engine):
     X, Y = table()
     net, old = start(), start()

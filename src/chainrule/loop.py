@@ -324,10 +324,10 @@ class Loop:
             self.history.drop_last()
         self._done += len(records)
         if self.record_every > 1:
-            kept = records[:, EPOCH] % self.record_every == 0
-            self._passing = not kept[-1]
-            kept[-1] = True
-            records = records[kept]
+            first, last = int(records[0, EPOCH]), len(records) - 1  # one epoch after the other
+            kept = np.arange(-first % self.record_every, last + 1, self.record_every)
+            self._passing = not len(kept) or bool(kept[-1] != last)
+            records = records[np.append(kept, last) if self._passing else kept]
         self.history.add(records, validation_loss, metric)
 
     def _time_slice(self) -> bool:

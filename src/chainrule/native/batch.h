@@ -18,7 +18,7 @@ template <class T> struct Batch {
   }
 
   // Copy rows of X or Y into a block; `place` is that of the block's first row in the batch.
-  template <bool TURNED> void gather(const void *from, i64 place, Block<T, TURNED> to) const {
+  template <i64 TURNED> void gather(const void *from, i64 place, Block<T, TURNED> to) const {
     EACH(i, to.n) {
       const T *x = (const T *)from + row(place + i) * to.units;
       EACH(k, to.units) to(i, k) = x[k];

@@ -10,9 +10,11 @@ template <class T, class Steps> struct Training {
   Team team;
   Steps steps;
   const i64 per_epoch;  // batches
+  double rate;          // of the last update
   explicit Training(Job &job)
       : job(job), team(job.threads), steps(job, team),
-        per_epoch((job.rows + job.batch_size - 1) / job.batch_size) {
+        per_epoch((job.rows + job.batch_size - 1) / job.batch_size),
+        rate(learning_rate(job, per_epoch)) {
     job.only_batch = !job.shuffle && per_epoch == 1;
   }
 
@@ -27,7 +29,8 @@ template <class T, class Steps> struct Training {
     const double n = batch.total();
     if (n == 0) return true;  // nothing in this batch counts
     job.t++;
-    const Moment now = {job.t, learning_rate(job, per_epoch), n};
+    rate = learning_rate(job, per_epoch);
+    const Moment now = {job.t, rate, n};
     double worst = job.worst_row, squares = 0;
     const double cost = steps.gradient(batch, now, worst);
     EACH(l, job.n_layers) {
@@ -59,17 +62,17 @@ template <class T, class Steps> struct Training {
   bool close_epoch() {
     job.epoch++;
     double *to = record(job.completed++);
-    const double loss = job.loss_sum / job.weight_sum, rate = learning_rate(job, per_epoch);
-    const double values[RECORD] = {double(job.epoch), double(job.t), loss,
-                                   job.worst_row,     rate,          job.seconds};
-    EACH(i, RECORD) to[i] = values[i];
+    const double loss = job.loss_sum / job.weight_sum, each = 1.0 / double(job.epoch_updates);
+    to[0] = double(job.epoch), to[1] = double(job.t), to[2] = loss;
+    to[3] = job.worst_row, to[4] = rate, to[5] = job.seconds;
+#pragma clang loop vectorize(disable) unroll(disable)
     EACH(l, job.n_layers) {
-      to[RECORD + l] = m::sqrt(job.norm_squares[l] / double(job.epoch_updates));
+      to[RECORD + l] = m::sqrt(job.norm_squares[l] * each);
       job.norm_squares[l] = 0;
     }
     if (job.best_theta && loss < job.best) {
       job.best = loss, job.best_epoch = job.epoch;
-      steps.outcome((T *)job.best_theta);
+      steps.keep();
     }
     const double error = job.every_row ? job.worst_row : loss;
     job.batch = 0, job.epoch_updates = 0;
@@ -139,7 +142,7 @@ template <class T, class Steps> struct Training {
     double sum = 0;
     steps.begin(false);
     for (i64 first = 0; first < job.rows;) {
-      const i64 rows = steps.pass(batch, first, {0, 0, n}, false);
+      const i64 rows = steps.pass(batch, first, {0, 0, n});
       sum += steps.outputs(batch, first, rows, outputs + first * units);
       first += rows;
     }

@@ -7,11 +7,13 @@
 
 constexpr i64 TINY_UNITS = 16, TINY_ROWS = 64;
 
-// Where one layer's numbers lie.
+// One layer, and where its numbers lie.
 template <class T> struct TinyLevel {
+  const Layer *layer;
   i64 n_in, n_out, start, count, padded;  // its place among the parameters
-  T *z, *a, *delta;                       // units of `rows` numbers
-  T *fed, *mask;                          // and where something drops out
+  const T *w, *x;                         // those, and what they meet: units of `rows` numbers
+  T *z, *a, *delta;                       // as these are
+  T *fed, *mask;                          // where something drops out; fed then is x
 };
 
 // FIXED: how many rows at a time, where that is known when compiling, or 0. One vector and two are the
@@ -19,6 +21,7 @@ template <class T> struct TinyLevel {
 template <class T, i64 FIXED> struct Tiny {
   typedef typename Vector<T>::type V;
   typedef typename Vector<T>::loose Loose;
+  static constexpr i64 TURNED = FIXED ? FIXED : 1;  // as rows.h has it
 
   Job &job;
   Supply supply;
@@ -27,7 +30,10 @@ template <class T, i64 FIXED> struct Tiny {
   TinyLevel<T> *levels;
   T *input, *target, *share, *losses, *one, *zero;
   T *w, *g, *slots[2] = {}, *mean = nullptr;
+  T *best;  // parameters of the best epoch, where they are kept: one of this call's was the best
+  bool kept = false;
   u32 *factors;  // of each parameter's derivative: where in the arena its input and its δ are
+  bool drops = false;  // something drops out
   bool held = false;  // an only batch is in the arena already
 
   INLINE i64 rows() const { return FIXED ? FIXED : any; }
@@ -43,23 +49,26 @@ template <class T, i64 FIXED> struct Tiny {
 
   Tiny(Job &job, Team &) : job(job), supply(job.arena), any(chunk(job)) {
     levels = supply.take<TinyLevel<T>>(job.n_layers);
-    i64 n_out = 0;
+    const T *x = input = units(job.layers[0].n_in);
     EACH(l, job.n_layers) {
       const Layer &layer = job.layers[l];
       TinyLevel<T> v = {};
-      v.n_in = layer.n_in, v.n_out = n_out = layer.n_out;
-      v.start = count, v.count = (v.n_in + 1) * n_out, v.padded = whole<T>(v.count);
+      v.layer = &layer, v.n_in = layer.n_in, v.n_out = layer.n_out;
+      v.start = count, v.count = (v.n_in + 1) * v.n_out, v.padded = whole<T>(v.count);
       count += v.padded;
-      v.z = units(n_out), v.a = units(n_out), v.delta = units(n_out);
-      if (layer.dropout > 0) v.fed = units(v.n_in), v.mask = units(v.n_in);
+      v.z = units(v.n_out), v.a = units(v.n_out), v.delta = units(v.n_out);
+      if (layer.dropout > 0) v.fed = units(v.n_in), v.mask = units(v.n_in), drops = true;
+      v.x = v.fed ? v.fed : x, x = v.a;
       if (job.arena) levels[l] = v;
     }
-    input = units(job.layers[0].n_in), target = units(n_out);
+    target = units(job.layers[job.n_layers - 1].n_out);
     share = units(1), losses = units(1), one = units(1), zero = units(1);
     w = supply.take<T>(count), g = supply.take<T>(count);
     EACH(s, job.slots_used) slots[s] = supply.take<T>(count);
     if (job.ema_decay > 0) mean = supply.take<T>(count);
+    best = supply.take<T>(count);
     factors = supply.take<u32>(2 * count);
+    if (job.arena) EACH(l, job.n_layers) levels[l].w = w + levels[l].start;
   }
   T *units(i64 n) { return supply.take<T>(n * rows()); }
 
@@ -77,7 +86,7 @@ template <class T, i64 FIXED> struct Tiny {
           slots[s][v.start + i] = there ? ((const T *)job.slots[s])[from + i] : T(0);
         if (training && mean) mean[v.start + i] = there ? ((const T *)job.average)[from + i] : T(0);
         const i64 in = i / v.n_out, out = i % v.n_out;
-        const T *x = in < v.n_in ? fed(l) + in * rows() : one;
+        const T *x = in < v.n_in ? v.x + in * rows() : one;
         factors[2 * (v.start + i)] = place(there ? x : zero);
         factors[2 * (v.start + i) + 1] = place(there ? v.delta + out * rows() : zero);
       }
@@ -91,6 +100,12 @@ template <class T, i64 FIXED> struct Tiny {
     spread(w, (T *)job.theta);
     if (mean) outcome((T *)job.average);
     EACH(s, job.slots_used) spread(slots[s], (T *)job.slots[s]);
+    if (kept) spread(best, (T *)job.best_theta);
+  }
+  void keep() {  // the parameters that count; they are spread out at the end, since better may come
+    kept = true;
+    const T *from = mean ? mean : w;
+    lanewise<T>(count, [&](i64 i) { best[i] = from[i]; });
   }
   void outcome(T *to) const { spread(mean ? mean : w, to); }  // the parameters that count
   void gradient_to(T *to) const { spread(g, to); }
@@ -101,19 +116,20 @@ template <class T, i64 FIXED> struct Tiny {
       to += v.count;
     }
   }
-  bool weights_finite(i64 l) const { return all_finite(w + levels[l].start, levels[l].count); }
-  bool weights_finite() const {
-    V wrong = {};  // x − x is 0, but for what is not finite
-    for (i64 i = 0; i < count; i += LANES<T>)
-      wrong += *(const Loose *)(w + i) - *(const Loose *)(w + i);
-    return total<T>(wrong) == T(0);
+  bool weights_finite(i64 l) const { return all_finite(levels[l].w, levels[l].count); }
+  bool weights_finite() const {  // x − x is 0, but for what is not finite
+    if (sum_of<V>(w, count, [](V x) { return x - x; }) == T(0)) return true;
+    i64 l = 0;  // what only pads may be anything, where a rule divides 0 by 0
+    while (l < job.n_layers && weights_finite(l)) l++;
+    return l == job.n_layers;
   }
 
   // Fill the gradient; return the cost, penalty included. `t` is the update, 0 for none.
   double gradient(const Batch<T> &batch, const Moment &now, double &worst) {
     double cost = 0;
     for (i64 first = 0; first < batch.n; first += rows()) {
-      const i64 n = pass(batch, first, now, true);
+      const i64 n = pass(batch, first, now);
+      backward();
       first > 0 ? descend<true>() : descend<false>();
       V sum = {};
       for (i64 i = 0; i < rows(); i += LANES<T>)
@@ -124,7 +140,7 @@ template <class T, i64 FIXED> struct Tiny {
     }
     if (job.penalised) EACH(l, job.n_layers) {
       const TinyLevel<T> &v = levels[l];
-      cost += penalise(job, w + v.start, g + v.start, v.n_in * v.n_out, v.count, now.total);
+      cost += penalise(job, v.w, g + v.start, v.n_in * v.n_out, v.count, now.total);
     }
     return cost;
   }
@@ -132,10 +148,7 @@ template <class T, i64 FIXED> struct Tiny {
   // Return Σ g² of layer l.
   double square(i64 l) const {
     const T *at = g + levels[l].start;
-    V sum = {};
-    for (i64 i = 0; i < levels[l].padded; i += LANES<T>)
-      sum += *(const Loose *)(at + i) * *(const Loose *)(at + i);
-    const double square = double(total<T>(sum));
+    const double square = double(sum_of<V>(at, levels[l].padded, [](V x) { return x * x; }));
     return finite(square) ? square : sum_of_squares(at, levels[l].count);
   }
 
@@ -148,7 +161,7 @@ template <class T, i64 FIXED> struct Tiny {
       const T factor = T(clip_factor(job, sum));
       EACH(i, count) g[i] *= factor;
     }
-    EACH(l, job.n_layers)
+    if (job.weight_decay > 0) EACH(l, job.n_layers)
       let_decay(job, now, w + levels[l].start, levels[l].n_in * levels[l].n_out);
     take_step<T>(job, now, w, g, slots[0], slots[1], count);
     average(job, now, mean, w, count);
@@ -158,25 +171,24 @@ template <class T, i64 FIXED> struct Tiny {
   void locate_fault(const Batch<T> &batch, const Moment &now) {
     i64 bad = job.n_layers;
     for (i64 first = 0; first < batch.n; first += rows()) {
-      const i64 here = first_bad_layer(pass(batch, first, now, false));
+      const i64 here = first_bad_layer(pass(batch, first, now));
       bad = here < bad ? here : bad;
     }
     locate(job, bad, [&](i64 l) { return finite(square(l)); });
   }
 
-  // Run a chunk of a batch, from its row `first` on, forward and maybe back; return its rows.
-  i64 pass(const Batch<T> &batch, i64 first, const Moment &now, bool back) {
+  // Run a chunk of a batch, from its row `first` on, forward; return its rows.
+  i64 pass(const Batch<T> &batch, i64 first, const Moment &now) {
     const i64 left = batch.n - first, n = left < rows() ? left : rows();
     if (!held) load(batch, first, n, now);
-    held = job.only_batch && back && batch.n <= rows();
-    draw_masks(first, n, now.t);
+    held = job.only_batch && batch.n <= rows();
+    if (drops) draw_masks(first, n, now.t);
     forward();
-    if (back) backward();
     return n;
   }
 
-  Block<T, true> block(T *at, i64 units) const { return {at, rows(), units, rows()}; }
-  Block<const T, true> seen(const T *at, i64 units) const { return {at, rows(), units, rows()}; }
+  Block<T, TURNED> block(T *at, i64 units) const { return {at, rows(), units, rows()}; }
+  Block<const T, TURNED> seen(const T *at, i64 units) const { return {at, rows(), units, rows()}; }
 
   // Bring n rows of a batch into the arena. Lanes that are left over repeat the first row, so that
   // they meet no number that the others don't, and count for nothing.
@@ -203,77 +215,61 @@ template <class T, i64 FIXED> struct Tiny {
     }
   }
 
-  // What layer l is fed, before and after something drops out.
-  const T *feeds(i64 l) const { return l ? levels[l - 1].a : input; }
-  const T *fed(i64 l) const { return levels[l].fed ? levels[l].fed : feeds(l); }
-
   void forward() {
-    EACH(l, job.n_layers) {
-      const TinyLevel<T> &v = levels[l];
-      if (v.fed) lanewise<T>(v.n_in * rows(), [&](i64 i) { v.fed[i] = feeds(l)[i] * v.mask[i]; });
-      const T *W = w + v.start;
-      combine(v.n_out, v.n_in, W, v.n_out, 1, W + v.n_in * v.n_out, fed(l), v.z);
-      activate(job.layers[l], seen(v.z, v.n_out), block(v.a, v.n_out));
+    const T *feeds = input;
+    const TinyLevel<T> *const end = levels + job.n_layers;
+    for (const TinyLevel<T> *v = levels; v < end; feeds = v->a, v++) {
+      if (v->fed) lanewise<T>(v->n_in * rows(), [&](i64 i) { v->fed[i] = feeds[i] * v->mask[i]; });
+      combine<true>(v->n_out, v->n_in, v->w, v->x, v->z);
+      activate(*v->layer, seen(v->z, v->n_out), block(v->a, v->n_out));
     }
   }
 
-  Output<T, true> output() const {
+  // Fill each row's loss and, where asked, δ of the output layer: BP1.
+  void judge_rows(bool with_delta) {
     const TinyLevel<T> &v = levels[job.n_layers - 1];
-    return {seen(v.z, v.n_out), seen(v.a, v.n_out), seen(target, v.n_out), block(v.delta, v.n_out),
-            losses};
+    judge(job, Output<T, TURNED>{v.z, v.a, target, v.delta, rows(), v.n_out, rows(), share, losses},
+          with_delta);
   }
 
   // Run all rows back through the layers: BP1, then BP2.
   void backward() {
-    const Output<T, true> o = output();
-    judge(job, o, true);
-    const T *shares = share;
-    o.delta.each([&](i64 i, i64 k) { o.delta(i, k) *= shares[i]; });
-    for (i64 l = job.n_layers - 1; l > 0; l--) {
-      const TinyLevel<T> &v = levels[l], &u = levels[l - 1];
-      combine(v.n_in, v.n_out, w + v.start, 1, v.n_out, nullptr, v.delta, u.delta);
-      if (v.mask) lanewise<T>(v.n_in * rows(), [&](i64 i) { u.delta[i] *= v.mask[i]; });
-      pull_back(job.layers[l - 1], block(u.delta, u.n_out), seen(u.z, u.n_out),
-                seen(u.a, u.n_out));
+    judge_rows(true);
+    for (const TinyLevel<T> *v = levels + job.n_layers - 1; v > levels; v--) {
+      const TinyLevel<T> &u = v[-1];
+      combine<false>(v->n_in, v->n_out, v->w, v->delta, u.delta);
+      if (v->mask) lanewise<T>(v->n_in * rows(), [&](i64 i) { u.delta[i] *= v->mask[i]; });
+      pull_back(*u.layer, block(u.delta, u.n_out), seen(u.z, u.n_out), seen(u.a, u.n_out));
     }
   }
 
-  // Fill n units of all rows: y[j] = start[j] + Σ over i < k of w[i, j] x[i]. Weights are `across`
-  // apart from input to input and `along` from unit to unit; without `start` begin with 0.
-  void combine(i64 n, i64 k, const T *w, i64 across, i64 along, const T *start, const T *x,
-               T *y) const {
+  // Fill the units of all rows on one side of W from those on the other. FORWARD: y = b + Wᵀx of n
+  // units from k; else y = Wx, of n units that a layer is fed from its k.
+  template <bool FORWARD> INLINE void combine(i64 n, i64 k, const T *W, const T *x, T *y) const {
     i64 j = 0;
-#define UNITS(U) \
-  combine_some<U>(k, w + j * along, across, along, start ? start + j : nullptr, x, y + j * rows())
-    for (; j + 8 <= n; j += 8) UNITS(8);
+    for (; j + 8 <= n; j += 8) combine_some<FORWARD, 8>(n, k, W, j, x, y);
     switch (n - j) {
-      case 1: return UNITS(1);
-      case 2: return UNITS(2);
-      case 3: return UNITS(3);
-      case 4: return UNITS(4);
-      case 5: return UNITS(5);
-      case 6: return UNITS(6);
-      case 7: return UNITS(7);
-    }
+#define UNITS(U) \
+  case U: return combine_some<FORWARD, U>(n, k, W, j, x, y);
+      UNITS(1) UNITS(2) UNITS(3) UNITS(4) UNITS(5) UNITS(6) UNITS(7)
 #undef UNITS
-  }
-  template <int U>
-  INLINE void combine_some(i64 k, const T *w, i64 across, i64 along, const T *start, const T *x,
-                           T *y) const {
-    i64 skip[U];  // distances that the compiler takes as they are, and doesn't add up in the loop
-    for (int u = 0; u < U; u++) {
-      skip[u] = u * along;
-      __asm__("" : "+r"(skip[u]));
     }
+  }
+  template <bool FORWARD, int U>
+  INLINE void combine_some(i64 n, i64 k, const T *W, i64 j, const T *x, T *y) const {
+    const T *of[U];  // where the weights of a unit begin
+    for (int u = 0; u < U; u++) of[u] = FORWARD ? W + j + u : W + (j + u) * k;
+    const i64 across = FORWARD ? n : 1;  // between them
+    const T *bias = W + n * k + j;
     for (i64 b = 0; b < rows(); b += LANES<T>) {
       V sum[U];
-      for (int u = 0; u < U; u++) sum[u] = start ? V{} + start[u] : V{};
-      const T *input = x + b, *weight = w;
-      for (i64 i = 0; i < k; i++, input += rows(), weight += across) {
-        const V q = *(const Loose *)input;
-        for (int u = 0; u < U; u++) sum[u] += weight[skip[u]] * q;
+      for (int u = 0; u < U; u++) sum[u] = FORWARD ? bias[u] - V{} : V{};  // which is the bias
+#pragma clang loop unroll(disable)
+      for (i64 i = 0; i < k; i++) {
+        const V q = *(const Loose *)(x + i * rows() + b);
+        for (int u = 0; u < U; u++) sum[u] += of[u][i * across] * q;
       }
-      for (int u = 0; u < U; u++) *(Loose *)(y + u * rows() + b) = sum[u];
+      for (int u = 0; u < U; u++) *(Loose *)(y + (j + u) * rows() + b) = sum[u];
     }
   }
 
@@ -307,11 +303,11 @@ template <class T, i64 FIXED> struct Tiny {
   // Write the outputs of rows `first` on, of those that a pass has just brought forward; return the
   // sum of their losses by weight.
   double outputs(const Batch<T> &batch, i64 first, i64 n, T *to) {
-    const Output<T, true> o = output();
-    judge(job, o, false);
+    const TinyLevel<T> &v = levels[job.n_layers - 1];
+    judge_rows(false);
     double sum = 0;
     EACH(i, n) sum += double(batch.weight(first + i)) * double(losses[i]);
-    EACH(i, n) EACH(k, o.a.units) to[i * o.a.units + k] = o.a(i, k);
+    EACH(i, n) EACH(k, v.n_out) to[i * v.n_out + k] = v.a[k * rows() + i];
     return sum;
   }
 };

@@ -122,6 +122,14 @@ template <class T, class V> INLINE T total(V x) {
   return x[0] + x[1];
 }
 
+// Return the sum of f over the vectors of n numbers, which are whole vectors.
+template <class V, class T, class F> INLINE T sum_of(const T *x, i64 n, const F &f) {
+  V sum = {};
+#pragma clang loop unroll(disable)
+  for (i64 i = 0; i < n; i += LANES<T>) sum += f(*(const typename Vector<T>::loose *)(x + i));
+  return total<T>(sum);
+}
+
 // Return the sum of squares of n numbers.
 template <class T> static double sum_of_squares(const T *x, i64 n) {
   typedef typename Vector<T>::loose V;

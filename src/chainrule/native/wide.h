@@ -116,6 +116,7 @@ template <class T> struct Wide {
   }
   // Write the parameters that count: their average, where there is one.
   void outcome(T *to) const { spread(job.ema_decay > 0 ? &Level<T>::mean : &Level<T>::w, to); }
+  void keep() const { outcome((T *)job.best_theta); }
   void gradient_to(T *to) const { spread(&Level<T>::g, to); }
   void spread(T *Level<T>::*which, T *to) const {
     EACH(l, job.n_layers) {
@@ -177,14 +178,14 @@ template <class T> struct Wide {
     i64 bad = job.n_layers;
     if (batch.n <= rows) bad = first_bad_layer(batch.n);
     else for (i64 first = 0; first < batch.n; first += rows) {
-      const i64 here = first_bad_layer(pass(batch, first, now, false));
+      const i64 here = first_bad_layer(pass(batch, first, now));
       bad = here < bad ? here : bad;
     }
     locate(job, bad, [&](i64 l) { return finite(square(l)); });
   }
 
   // Run a chunk of a batch, from its row `first` on, forward and maybe back; return its rows.
-  i64 pass(const Batch<T> &batch, i64 first, const Moment &now, bool back) {
+  i64 pass(const Batch<T> &batch, i64 first, const Moment &now, bool back = false) {
     const i64 n = batch.n - first < rows ? batch.n - first : rows;
     i64 bounds[CHUNK / GROUP + 2];
     const i64 count = deal(n, bounds);
@@ -267,19 +268,23 @@ template <class T> struct Wide {
   Output<T, false> output(i64 at, i64 n) const {
     const Level<T> &v = levels[job.n_layers - 1];
     const i64 skip = at * v.out;
-    return {seen(v.z + skip, n, v.n_out, v.out), seen(v.a + skip, n, v.n_out, v.out),
-            seen(target + skip, n, v.n_out, v.out), block(v.delta + skip, n, v.n_out, v.out),
+    return {v.z + skip, v.a + skip, target + skip, v.delta + skip, n, v.n_out, v.out, share + at,
             losses + at};
+  }
+
+  // Fill each row's loss and, where asked, δ of the output layer; return the layer's block.
+  Output<T, false> judge_rows(i64 at, i64 n, bool with_delta) {
+    const Output<T, false> o = output(at, n);
+    judge(job, o, with_delta);
+    return o;
   }
 
   // Run n rows back through the layers: BP1, then BP2.
   void backward(i64 at, i64 n, bool dropping) {
-    const Output<T, false> o = output(at, n);
-    judge(job, o, true);
+    const Output<T, false> o = judge_rows(at, n, true);
     EACH(i, n) {
-      T *delta = o.delta.line(i);
-      EACH(k, o.delta.units) delta[k] *= share[at + i];
-      for (i64 k = o.delta.units; k < o.delta.step; k++) delta[k] = 0;  // what only pads
+      T *delta = o.delta().line(i);
+      for (i64 k = o.units; k < o.step; k++) delta[k] = 0;  // what only pads
     }
     for (i64 l = job.n_layers - 1; l > 0; l--) {
       const Level<T> &v = levels[l], &u = levels[l - 1];
@@ -383,11 +388,10 @@ template <class T> struct Wide {
   // Write the outputs of rows `first` on, of those that a pass has just brought forward; return the
   // sum of their losses by weight.
   double outputs(const Batch<T> &batch, i64 first, i64 n, T *to) {
-    const Output<T, false> o = output(0, n);
-    judge(job, o, false);
+    const Output<T, false> o = judge_rows(0, n, false);
     double sum = 0;
     EACH(i, n) sum += double(batch.weight(first + i)) * double(losses[i]);
-    EACH(i, n) EACH(k, o.a.units) to[i * o.a.units + k] = o.a(i, k);
+    EACH(i, n) EACH(k, o.units) to[i * o.units + k] = o.a()(i, k);
     return sum;
   }
 };
