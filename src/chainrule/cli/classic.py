@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Annotated, Any
 
 import typer
@@ -59,8 +57,6 @@ def classics(
     settings = _settings(name, data=data, hidden=hidden, quick=quick or None)
     folder = out / name
     options.check_folder(folder, "--out", force)
-    # Some trainings are over sooner than this import, and leave Python to it meanwhile.
-    Thread(target=import_module, args=["matplotlib.figure"]).start()
     result = run_classic(name, engine=engine, **settings)
     pictures = result.draw(folder, force=force)
     if as_json:
