@@ -444,6 +444,8 @@ OPTIONS = {
     "--patience": (["0", "a"], ONE),
     "--threads": (["0", "-1"], ONE),
     "--time-limit": (["0", "-1", "nan", "inf", "a"], "a number > 0 of seconds"),
+    "--class-weight": (["balance", "2"], "'(balance|2)' is unknown.*[Kk]nown: balanced"),
+    "--clip-norm": (["0", "-1", "nan", "inf", "a"], "expected a number > 0, such as 1"),
     "--seed": (["-1", "4294967296", "a", "2.5"], "expected a whole number 0 to 4294967295"),
     "--validation": (["-0.1", "1", "nan", "a"], "expected a number from 0 to 0.9"),
     "--learning-rate": (["0", "-1", "nan", "inf", "a"], "expected a number > 0, such as 0.001"),

@@ -36,6 +36,10 @@ def run(monkeypatch, capsys, tmp_path):
         (["predict", "m.chainrule"], "Missing argument"),
         (["predict", "m.chainrule", "t.csv", "more.csv"], "unexpected extra argument"),
         (
+            [*TRAIN, "--solver", "lbfgs", "--clip-norm", "1"],
+            "--clip-norm=1 cannot act on --solver lbfgs.*leave it out, or take --solver adam",
+        ),
+        (
             [*TRAIN, "--solver", "lbfgs", "--schedule", "cosine"],
             "--schedule=cosine cannot act on --solver lbfgs.*leave it out, or take --solver adam",
         ),

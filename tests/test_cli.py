@@ -11,6 +11,7 @@ import pytest
 
 from chainrule import cli
 from chainrule.demo import penguins
+from chainrule.tabular import TableModel
 
 COMMANDS = ("train", "predict", "evaluate", "inspect", "check", "explain", "diagnose", "demo")
 
@@ -134,6 +135,29 @@ def test_a_time_limit_ends_every_try_and_a_model_is_written(run, table, tmp_path
     assert re.search(r"stopped: time_limit=0\.[23]\d* seconds were over after \d+ epochs", out)
     assert "dropout tried, with validation loss: 0.4" in out
     assert run("evaluate", "birds.chainrule", "birds.csv")[0] == 0
+
+
+def test_a_rare_class_weighs_as_much_where_it_is_to(run, table, tmp_path):
+    rare = pl.DataFrame({"x": [*range(100)], "y": ["often"] * 90 + ["rarely"] * 10})
+    rare.with_columns(x=pl.col("x") % 10).write_csv(tmp_path / "rare.csv")  # x tells nothing
+    words = ["--target", "y", "--epochs", "30", "--dropout", "0", "--learning-rate", "0.01"]
+    for more, likely in (([], 0.1), (["--class-weight", "balanced"], 0.5)):
+        assert run("train", "rare.csv", *words, *more, "--force")[0] == 0
+        answers = pl.read_csv(run("predict", "rare.chainrule", "rare.csv")[1].encode())
+        assert answers["probability_rarely"].mean() == pytest.approx(likely, abs=0.1)
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "body_mass_g", "--class-weight", "balanced"]
+    code, _, err = run(*words)
+    assert code == 1
+    assert "target 'body_mass_g' is read as a number; leave it out, or" in err
+
+
+def test_the_gradient_is_as_long_as_it_may_be(run, table, tmp_path):
+    table.write_csv(tmp_path / "birds.csv")
+    words = ["train", "birds.csv", "--target", "sex", "--epochs", "2", "--clip-norm", "0.25"]
+    assert run(*words)[0] == 0
+    network = TableModel.load(tmp_path / "birds.chainrule").network
+    assert network.clip_norm == 0.25
 
 
 @pytest.mark.slow

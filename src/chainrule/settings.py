@@ -24,3 +24,5 @@ class Settings:
     engine: str = "auto"
     n_threads: int | None = None
     time_limit: float | None = None  # seconds of training, for all that is tried together
+    class_weight: str | None = None  # "balanced": rare classes weigh as much as frequent ones
+    clip_norm: float | None = None  # the gradient's longest norm

@@ -61,6 +61,8 @@ def train(
     engine: options.Engine = DEFAULT.engine,
     threads: options.Threads = None,
     time_limit: options.TimeLimit = None,
+    class_weight: options.ClassWeight = None,
+    clip_norm: options.ClipNorm = None,
     report: options.Report = None,
     checkpoint: options.Checkpoint = None,
     every: options.Every = None,
@@ -69,11 +71,11 @@ def train(
     force: options.Force = False,
 ) -> None:
     """Fit a network to a table; write model and report."""
-    options.refuse_schedule(solver, schedule)
+    options.refuse_beside(solver, schedule, clip_norm)
     kept = keeping.checkpoints(checkpoint, every, resume, force)
     settings = Settings(
         task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
-        batch_size, seed, validation, engine, threads, time_limit,
+        batch_size, seed, validation, engine, threads, time_limit, class_weight, clip_norm,
     )  # fmt: skip
     _train(table, target, output, report, settings, kept, as_json, force)
 

@@ -117,11 +117,13 @@ def refuse_same(output: Path, option: str, *inputs: str | Path) -> None:
             raise ValueError(f"output {output} is the input; choose another name: {option} FILE")
 
 
-def refuse_schedule(solver: str, schedule: str) -> None:
-    """Refuse a schedule for an optimizer that has no learning rate to change."""
-    if OPTIMIZERS[solver] is LBFGS and schedule != "constant":
+def refuse_beside(solver: str, schedule: str, clip_norm: float | None) -> None:
+    """Refuse what acts on single steps beside an optimizer that chooses its own."""
+    acting = [f"--schedule={schedule}"] if schedule != "constant" else []
+    acting += [] if clip_norm is None else [f"--clip-norm={clip_norm:g}"]
+    if OPTIMIZERS[solver] is LBFGS and acting:
         raise typer.BadParameter(
-            f"--schedule={schedule} cannot act on --solver {solver}, which chooses its own steps;"
+            f"{acting[0]} cannot act on --solver {solver}, which chooses its own steps;"
             " leave it out, or take --solver adam"
         )
 
@@ -218,6 +220,22 @@ TimeLimit = Annotated[
         parser=_number("--time-limit", "a number > 0 of seconds", lambda x: x > 0),
         metavar="SECONDS",
         help="Stop training then, and keep the best so far.",
+    ),
+]
+ClassWeight = Annotated[
+    str | None,
+    typer.Option(
+        parser=one_of(("balanced",), "--class-weight"),
+        metavar="balanced",
+        help="Let rare classes weigh as much as frequent ones.",
+    ),
+]
+ClipNorm = Annotated[
+    float | None,
+    typer.Option(
+        parser=_number("--clip-norm", "a number > 0, such as 1", lambda x: x > 0),
+        metavar="X",
+        help="Shorten a gradient that is longer.",
     ),
 ]
 Rows = Annotated[int, _count("--rows", "How many rows to take the cost over.")]

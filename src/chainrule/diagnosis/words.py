@@ -59,9 +59,12 @@ OF_COMMANDS = (
     OF_ESTIMATORS
     | {
         "activation": "--activation {value}",
+        "balance": "--class-weight balanced",
+        "clip": "--clip-norm {value:g}",
         "depth": "fewer entries in --hidden",
         "dropout": "--dropout {value:g}",
         "epochs": "--epochs {value}",
+        "less_clip": "no --clip-norm, or --clip-norm {value:.2g}",
         "optimizer": "--solver {value}",
         "patience": "--validation 0.2, --patience {value}",
         "rate": "--learning-rate {value:.2g}",
@@ -73,11 +76,8 @@ OF_COMMANDS = (
         key: f"{OF_ESTIMATORS[key]} in Python"
         for key in (
             "averaging",
-            "balance",
-            "clip",
             "initializer",
             "l2",
-            "less_clip",
             "monitor",
             "output",
         )

@@ -128,6 +128,7 @@ def train_table(
     y, task = read_target(frame[target].to_numpy(), target, settings.task)
     if settings.task is None:
         notes.insert(0, explain_task(y, target, task))
+    _refuse_class_weight(settings.class_weight, task, target)
     X = frame.drop(target)
     _refuse_infinite(X)
     train, held = split_rows(y, task, target, settings.validation, settings.seed)
@@ -302,15 +303,17 @@ def _estimator(
     batch_size = min(s.batch_size or usual, n)
     exact = optimizer is LBFGS
     kind = MLPClassifier if task == "class" else MLPRegressor
-    own: dict[str, Any] = {} if task == "class" else {"scale_y": "standard"}
+    own: dict[str, Any] = {"scale_y": "standard"}
+    if task == "class":
+        own = {"class_weight": s.class_weight}
     return kind(
         hidden_layer_sizes=s.hidden, activation=s.activation, solver=s.solver,
         alpha=(0.5 + 4 * dropout) * batch_size / n, batch_size=batch_size, learning_rate=s.schedule,
         learning_rate_init=s.learning_rate, max_iter=s.epochs, random_state=s.seed,
         tol=1e-5 if exact else 0.0, dropout=dropout,
         early_stopping=s.validation > 0, n_iter_no_change=s.patience, monitor="validation_loss",
-        callbacks=list(callbacks), engine=s.engine,
-        n_threads=s.n_threads, **own,
+        clip_norm=s.clip_norm, callbacks=list(callbacks), engine=s.engine, n_threads=s.n_threads,
+        **own,
     )  # fmt: skip
 
 
@@ -335,6 +338,14 @@ def _free_name(name: str, taken: Sequence[str]) -> str:
     while name in taken:
         name += "_"
     return name
+
+
+def _refuse_class_weight(given: str | None, task: str, target: str) -> None:
+    if given is not None and task != "class":
+        raise ValueError(
+            f"class_weight={given!r} weighs classes, and target {target!r} is read as a number;"
+            " leave it out, or say that it is a class: --task class"
+        )
 
 
 def _refuse_infinite(X: pl.DataFrame) -> None:
