@@ -91,6 +91,14 @@ def test_wide_loss_is_drawn_on_a_log_scale_and_a_negative_one_is_not(png):
     png(ax)
 
 
+def test_ticks_of_small_numbers_are_whole_ones_times_a_power_of_ten(png):
+    ax = plot_loss(losses([0.05, 5e-4]))
+    png(ax)
+    shown = [label.get_text() for label in ax.get_yticklabels(minor=True)]
+    assert "0.02" in shown
+    assert r"$\mathdefault{5\times10^{-4}}$" in shown
+
+
 def test_zero_loss_on_a_log_scale_stands_on_a_line_named_0(png):
     ax = plot_loss(losses([1.0, 1e-3, 0.0], [1.0, 1e-2, 0.0]))
     y = line(ax, "training").get_ydata()

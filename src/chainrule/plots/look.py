@@ -112,7 +112,7 @@ def finite_or_nan(values: Floats) -> Floats:
 
 def set_log_scale(ax: Axes, values: Floats) -> float | None:
     """Set a log scale that holds `values`; return where zeros are drawn, None if impossible."""
-    from matplotlib.ticker import FuncFormatter, LogFormatterMathtext, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter
 
     positive = values[values > 0]
     if not positive.size:
@@ -120,7 +120,7 @@ def set_log_scale(ax: Axes, values: Floats) -> float | None:
     low, high = np.log10(np.maximum([positive.min(), positive.max()], 1 / HUGE))
     if high - low < 1:  # too narrow to tell the decades by
         low, high = (low + high) / 2 - 0.5, (low + high) / 2 + 0.5
-    pad, power = 0.05 * (high - low), LogFormatterMathtext()
+    pad, power = 0.05 * (high - low), LogFormatterSciNotation()
     floor = float(10 ** (np.floor(low) - 0.5))  # between decades: no tick says otherwise
     ax.set_yscale("log")
     ax.set_ylim(10 ** (low - pad), 10 ** (high + pad))
