@@ -70,6 +70,15 @@ def test_ours_arrives_from_every_start(adder):
     assert ours["cost_20000"] < 1e-6
 
 
+def test_what_is_drawn_lies_within_the_margins_of_its_pictures(adder):
+    for name, draw in adder.drawings.items():
+        figure = draw().figure
+        width, height = figure.get_size_inches()
+        box = figure.get_tightbbox()  # inches
+        assert min(box.x0, box.y0) > 0, name
+        assert (box.x1 < width) & (box.y1 < height), name
+
+
 def test_kinds_of_failure_are_counted_once(adder):
     nets = [half_adder.original_network(s) for s in (0, 1, 0)]
     alike = half_adder.kinds_of_failure([nets[0], nets[0], nets[0].copy()])

@@ -152,12 +152,19 @@ def test_a_rare_class_weighs_as_much_where_it_is_to(run, table, tmp_path):
     assert "target 'body_mass_g' is read as a number; leave it out, or" in err
 
 
-def test_the_gradient_is_as_long_as_it_may_be(run, table, tmp_path):
+def test_a_shorter_gradient_takes_shorter_steps(run, table, tmp_path):
     table.write_csv(tmp_path / "birds.csv")
-    words = ["train", "birds.csv", "--target", "sex", "--epochs", "2", "--clip-norm", "0.25"]
-    assert run(*words)[0] == 0
-    network = TableModel.load(tmp_path / "birds.chainrule").network
-    assert network.clip_norm == 0.25
+    words = ["train", "birds.csv", "--target", "sex", "--solver", "sgd", "--dropout", "0"]
+    thetas = []
+    words += ["--epochs", "1", "--learning-rate", "0.001", "--force"]
+    for norm in ("1e-6", "1e-5"):
+        assert run(*words, "--clip-norm", norm)[0] == 0
+        model = TableModel.load(tmp_path / "birds.chainrule").network
+        thetas.append(np.concatenate([W.ravel() for W in model.coefs_]))
+        steps = model.history_[0]["updates"]
+        assert model.history_[0]["gradient_norm"] > 1e-3  # before it is shortened
+    # From one start, by steps that momentum 0.9 makes at most rate · norm / (1 − 0.9) long.
+    assert 0 < np.linalg.norm(thetas[1] - thetas[0]) <= steps * 1e-3 * 1.1e-5 / (1 - 0.9)
 
 
 @pytest.mark.slow
