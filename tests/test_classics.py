@@ -8,6 +8,7 @@ import pytest
 
 from chainrule import ACTIVATIONS, CLASSICS, run_classic
 from chainrule.classics import four_equations, half_adder
+from chainrule.classics.pictures import draw_kinds
 from chainrule.engine import ENGINES
 from refusals import command, refused
 
@@ -70,13 +71,23 @@ def test_ours_arrives_from_every_start(adder):
     assert ours["cost_20000"] < 1e-6
 
 
+def lies_within(figure):
+    """Whether all that is drawn is within the picture."""
+    width, height = figure.get_size_inches()
+    box = figure.get_tightbbox()  # inches
+    return min(box.x0, box.y0) > 0 and box.x1 < width and box.y1 < height
+
+
 def test_what_is_drawn_lies_within_the_margins_of_its_pictures(adder):
     for name, draw in adder.drawings.items():
-        figure = draw().figure
-        width, height = figure.get_size_inches()
-        box = figure.get_tightbbox()  # inches
-        assert min(box.x0, box.y0) > 0, name
-        assert (box.x1 < width) & (box.y1 < height), name
+        assert lies_within(draw().figure), name
+
+
+@pytest.mark.parametrize("kinds", range(6))
+def test_the_tables_of_failures_lie_within_theirs_however_many(kinds):
+    X, Y = half_adder.X, half_adder.Y
+    failures = [(Y + 0.123, 1_000 - kind) for kind in range(kinds)]
+    assert lies_within(draw_kinds(failures, X, Y, ("sum", "carry")).figure)
 
 
 def test_kinds_of_failure_are_counted_once(adder):

@@ -88,7 +88,7 @@ def draw_kinds(kinds: Sequence[Kind], X: Array, Y: Array, outputs: Sequence[str]
     from matplotlib.figure import Figure as Canvas
 
     shown = [("wanted", Y), *((f"{count} starts", a) for a, count in kinds[:MOST_KINDS])]
-    figure = Canvas(figsize=(2.3 * len(shown) + 0.6, 3.3))
+    figure = Canvas(figsize=(max(2.3 * len(shown) + 0.6, 6.0), 3.3))  # as wide as what heads it
     look.fix_margins(figure, (0.7, 0.2, 0.4, 0.75))
     axes = np.ravel(np.array(figure.subplots(1, len(shown)), dtype=object))
     ramp = LinearSegmentedColormap.from_list("", ["#f4f4f4", look.ORANGE, look.VERMILLION])
