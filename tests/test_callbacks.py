@@ -188,9 +188,9 @@ def test_a_batch_can_end_the_training_within_an_epoch(engine):
 def test_nobody_pays_for_hooks_that_nobody_has(engine, monkeypatch):
     asked, advance = [], ENGINES[engine].advance
 
-    def count(self, state, epochs, seconds):
+    def count(self, state, epochs, seconds, every):
         asked.append((epochs, seconds))
-        return advance(self, state, epochs, seconds)
+        return advance(self, state, epochs, seconds, every)
 
     monkeypatch.setattr(ENGINES[engine], "advance", count)
     options = {"epochs": 6, "batch_size": 12, "engine": engine}

@@ -190,7 +190,7 @@ def clock(monkeypatch, room, step):
 
 def test_the_time_limit_ends_a_training(engine, monkeypatch):
     clock(monkeypatch, stopping, 1.0)
-    monkeypatch.setattr(loop, "MOST_EPOCHS", 1)
+    monkeypatch.setattr(loop, "MOST_RECORDS", 1)
     history = train(start(), *table(), callbacks=[TimeLimit(6.5)], engine=engine)
     assert len(history) == 7  # the clock was looked at once before
     assert history.stop_reason == "the time limit of 6.5 s is over"
@@ -333,16 +333,16 @@ def test_a_checkpoint_need_not_look_in_between(engine, monkeypatch, tmp_path):
     asked, advance = [], ENGINES[engine].advance
     monkeypatch.setattr(loop, "SLICE", np.inf)
 
-    def count(self, state, epochs, seconds):
+    def count(self, state, epochs, seconds, every):
         asked.append(epochs)
-        return advance(self, state, epochs, seconds)
+        return advance(self, state, epochs, seconds, every)
 
     monkeypatch.setattr(ENGINES[engine], "advance", count)
     saving = ModelCheckpoint(tmp_path / "{epoch}", every=4)
     train(start(), *table(), epochs=10, callbacks=[saving], engine=engine)
     assert asked == [4, 4, 2]
     asked.clear()
-    monkeypatch.setattr(loop, "MOST_EPOCHS", 3)  # as where a slice of time ends in between
+    monkeypatch.setattr(loop, "MOST_RECORDS", 3)  # as where a slice of time ends in between
     every = Every()
     every.next_look = lambda: np.inf
     train(start(), *table(), epochs=10, callbacks=[saving, every], engine=engine)

@@ -56,9 +56,9 @@ def calls_of(monkeypatch, name):
     """Return a list that will hold how many epochs each call of the engine was asked for."""
     asked, advance = [], ENGINES[name].advance
 
-    def count(self, state, epochs, seconds):
+    def count(self, state, epochs, seconds, every):
         asked.append(epochs)
-        return advance(self, state, epochs, seconds)
+        return advance(self, state, epochs, seconds, every)
 
     monkeypatch.setattr(ENGINES[name], "advance", count)
     return asked
@@ -88,7 +88,7 @@ def test_epochs_in_one_call_are_as_epochs_one_by_one(
         if plateau is not None:
             schedule = ReduceOnPlateau(0.5, plateau, min_delta, lowest)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(loop, "MOST_EPOCHS", most)
+            patch.setattr(loop, "MOST_RECORDS", most)
             histories.append(
                 train(
                     net,
@@ -168,8 +168,8 @@ def test_the_engine_keeps_the_weights_of_the_best_epoch(monkeypatch, engine, opt
     best = int(np.argmin(losses))
     advance = ENGINES[engine].advance
 
-    def interrupted(self, state, epochs, seconds):
-        event = advance(self, state, epochs, seconds)
+    def interrupted(self, state, epochs, seconds, every):
+        event = advance(self, state, epochs, seconds, every)
         return type(event)("interrupt", event.records)
 
     monkeypatch.setattr(ENGINES[engine], "advance", interrupted)

@@ -8,7 +8,7 @@ are wanted, when the user interrupts, and when a number is not finite.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
@@ -18,8 +18,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.callbacks import BestWeights, Callback, Crew, Training
-from chainrule.engine import Data, Fault, Plan, State, choose_engine
-from chainrule.engine.contract import EPOCH, LOSS, ONE_BATCH, RATE, UPDATES
+from chainrule.engine import Data, Engine, Event, Fault, Plan, State, choose_engine
+from chainrule.engine.contract import EPOCH, LOSS, ONE_BATCH, RATE, UPDATES, Call
 from chainrule.history import History
 from chainrule.lbfgs import Tape, minimise
 from chainrule.network import Network
@@ -27,9 +27,10 @@ from chainrule.optimizers import LBFGS
 from chainrule.snapshots import Keeper, Snapshot, data_facts, plan_facts, put_back, values_of
 
 SLICE = 0.1  # seconds between looks at the clock, the user and the progress bar
-MOST_EPOCHS = 4096  # in one call of the engine, whose records take memory
+MOST_RECORDS = 4096  # of one call of the engine; they take memory
 
 Metric = Callable[[Array, Array], float]  # (targets, outputs) -> the larger, the better
+Story = Generator[Call, Event | None, None]  # None begins it
 
 
 class Diverged(ValueError):
@@ -56,6 +57,7 @@ class Loop:
     cancelled: Callable[[], bool] | None = None  # asked after each slice; True is as Ctrl-C
     model: Callable[[], Any] | None = None  # what ModelCheckpoint saves; by default the network
     checkpoint: Keeper | None = None  # keeps where it stands, and what it may go on from
+    _first: int = field(init=False, default=0)  # epochs before this run
     _done: int = field(init=False, default=0)  # epochs of this run
     _passing: bool = field(init=False, default=False)  # the last record is there until the next
     _sliced: float = field(init=False, default=0.0)  # when the slice of time under way began
@@ -66,11 +68,28 @@ class Loop:
         self, engine: str = "auto", n_threads: int | None = None, state: State | None = None
     ) -> History:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
+        plan, network, data = self.plan, self.network, self.data
+        chosen, self.history.engine_reason = choose_engine(engine, plan, network, data, n_threads)
+        story = self.story(chosen, state)
+        event: Event | None = None
+        while True:
+            try:
+                call = story.send(event)
+            except StopIteration:
+                return self.history
+            try:
+                event = chosen.advance(*call)
+            except BaseException as error:
+                story.throw(error)  # it comes back when the training has ended in order
+
+    def story(self, engine: Engine, state: State | None = None) -> Story:
+        """Tell the training call by call: each is for `engine.advance`, whose event is sent back.
+
+        So who asks for the next call decides what goes on beside.
+        """
         network, history, plan = self.network, self.history, self.plan
-        self.engine, history.engine_reason = choose_engine(
-            engine, plan, network, self.data, n_threads
-        )
-        history.engine, history.stop_reason = self.engine.name, ""
+        self.engine = engine
+        history.engine, history.stop_reason = engine.name, ""
         self.state = state or State.start(plan, network)
         self.state.average_as(plan, network)
         first_theta = network.theta.copy()
@@ -79,12 +98,14 @@ class Loop:
         kept = self._kept()
         self.crew = Crew(self._training(), self.callbacks)
         self.crew.begin(None if kept is None else self._go_on(kept))
+        if not isinstance(plan.optimizer, LBFGS):
+            self._first = self.state.epoch - self._done
         finished = False
         try:
             if kept is None or not kept["finished"]:
-                self._learn()
+                yield from self._learn()
             finished = True
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):
             history.stop_reason = f"interrupted after {self._done} epochs"
             raise
         except Exception as error:
@@ -99,14 +120,13 @@ class Loop:
                     self.best.theta, self.best.epoch = self.state.best_theta, self.state.best_epoch
                 self.best.restore(network, history)
             self.crew.end()
-        return history
 
-    def _learn(self) -> None:
+    def _learn(self) -> Story:
         """Go on until there is a reason to stop."""
         if isinstance(self.plan.optimizer, LBFGS):
             self._full_batch()
         else:
-            self._epochs()
+            yield from self._epochs()
         self._checkpoint(finished=not self._over)
 
     def _kept(self) -> Snapshot | None:
@@ -188,7 +208,7 @@ class Loop:
         )
         return by_loss and not isinstance(self.plan.optimizer, LBFGS)
 
-    def _epochs(self) -> None:
+    def _epochs(self) -> Story:
         """Advance look by look, until the plan, its threshold or a callback ends it."""
         plan, history, crew = self.plan, self.history, self.crew
         last = plan.epochs if self.last_epoch is None else self.last_epoch
@@ -200,9 +220,11 @@ class Loop:
             if batchwise := crew.sees_batches:
                 crew.before_batch()
             pause = ONE_BATCH if batchwise else min(SLICE, left)
-            event = self.engine.advance(self.state, self._next_look(last), pause)
+            unseen = self._unseen()
+            every = self.record_every if unseen else 1
+            event: Any = yield self.state, self._next_look(last, every), pause, every
             stop = crew.after_batch(event) if batchwise else False
-            stop = self._look(event.records) or stop
+            stop = self._look(event.records, unseen) or stop
             if event.kind == "interrupt":
                 raise KeyboardInterrupt
             if event.kind == "fault":
@@ -260,22 +282,27 @@ class Loop:
         measured = self.held_out is not None or self.metric is not None
         return measured or self.state.best_theta is None
 
-    def _next_look(self, last: int) -> int:
+    def _unseen(self) -> bool:
+        """Tell whether nobody looks at single epochs."""
+        unasked = self.plan.schedule.next_look(self.state.plateau) == inf
+        return unasked and not self.crew.sees_epochs and not self._watched()
+
+    def _next_look(self, last: int, every: int) -> int:
         """Return for how many epochs the engine may go on before somebody must look."""
         if self._watched():
             return 1
         looks = [self.crew.next_look(), self.plan.schedule.next_look(self.state.plateau)]
         if self.checkpoint is not None:
             looks.append(self.checkpoint.every - self.state.epoch % self.checkpoint.every)
-        return max(1, int(min(*looks, MOST_EPOCHS, last - self.state.epoch)))
+        return max(1, int(min(*looks, MOST_RECORDS * every, last - self.state.epoch)))
 
-    def _look(self, records: Array) -> bool:
-        """Keep the epochs' records, ask schedule and callbacks of each; return True to stop."""
+    def _look(self, records: Array, unseen: bool = False) -> bool:
+        """Keep the epochs' records, ask schedule and callbacks of each, unless they stay unseen;
+        return True to stop."""
         if self.cancelled is not None and self.cancelled():
             self._keep(records)
             raise KeyboardInterrupt
-        unasked = self.plan.schedule.next_look(self.state.plateau) == inf
-        if unasked and not self.crew.sees_epochs and not self._watched():
+        if unseen:
             self._keep(records)
             return False
         stop, seen = False, 0
@@ -322,13 +349,11 @@ class Loop:
             return
         if self._passing:
             self.history.drop_last()
-        self._done += len(records)
-        if self.record_every > 1:
-            first, last = int(records[0, EPOCH]), len(records) - 1  # one epoch after the other
-            kept = np.arange(-first % self.record_every, last + 1, self.record_every)
-            self._passing = not len(kept) or bool(kept[-1] != last)
-            records = records[np.append(kept, last) if self._passing else kept]
-        self.history.add(records, validation_loss, metric)
+        epochs = records[:, EPOCH]
+        self._done = int(epochs[-1]) - self._first
+        kept = epochs % self.record_every == 0
+        self._passing, kept[-1] = not kept[-1], True
+        self.history.add(records if kept.all() else records[kept], validation_loss, metric)
 
     def _time_slice(self) -> bool:
         """Tell the callbacks where it stands, if the slice of time is over."""

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule.arrays import is_whole
-from chainrule.engine import choose_engine
 from chainrule.engine.contract import COLUMNS
 from chainrule.history import History
 from chainrule.loop import Diverged, Loop
@@ -25,7 +24,8 @@ from chainrule.memory import refuse_beyond_memory
 from chainrule.names import nearest
 from chainrule.native import cores
 from chainrule.network import Network
-from chainrule.training import make_loop, read_data, train
+from chainrule.together import Make, make_of, run_together
+from chainrule.training import read_data, train
 
 #: What `train` takes by name, with its defaults.
 DEFAULTS = {
@@ -33,6 +33,7 @@ DEFAULTS = {
     for name, each in inspect.signature(train).parameters.items()
     if each.kind is each.KEYWORD_ONLY
 }
+TOGETHER = 16  # most networks with brief trainings that share a call of the library
 Outcome = TypeVar("Outcome")
 Cancelled = Callable[[], bool]  # tells whether to stop
 OWN = ("history", "callbacks", "checkpoint")  # settings that belong to one network
@@ -100,21 +101,28 @@ def fit_many(
     if not nets:
         return []
     settings["record_every"] = record_every
-    rows = {_kind(net): read_data(net, X, Y, settings) for net in _one_of_each(nets)}
-    for net in _one_of_each(nets):
-        loop = make_loop(net, *rows[_kind(net)], settings)
-        choose_engine(settings["engine"], loop.plan, net, loop.data, 1)
+    some = _one_of_each(nets)
+    rows = {_kind(net): read_data(net, X, Y, settings) for net in some}
+    makes = {make_of(net): Make(net, rows[_kind(net)], settings) for net in some}
     _refuse_records(nets, settings["epochs"], record_every)
+    natives = {key: make.native for key, make in makes.items() if make.native}
+    brief = len(natives) == len(makes)
+    groups = _groups(len(nets), TOGETHER if brief else 1, n_threads or cores())
     started = monotonic()
 
-    def fit(place: int, cancelled: Cancelled) -> tuple[History, Diverged | None]:
-        net = nets[place]
-        seed = {} if seeds is None else {"seed": seeds[place]}
-        loop = make_loop(net, *rows[_kind(net)], settings | seed)
-        loop.cancelled, loop.started = cancelled, started
-        return loop.history, _run(loop, settings["engine"])
+    def fit(group: int, cancelled: Cancelled) -> list[tuple[History, Diverged | None]]:
+        loops = []
+        for place in groups[group]:
+            make, seed = makes[make_of(nets[place])], None if seeds is None else seeds[place]
+            loops.append(make.loop(nets[place], seed))
+            loops[-1].cancelled, loops[-1].started = cancelled, started
+        if brief:
+            errors = run_together(loops, [natives[make_of(loop.network)] for loop in loops])
+        else:
+            errors = [_run(loop, settings["engine"]) for loop in loops]
+        return [(loop.history, error) for loop, error in zip(loops, errors, strict=True)]
 
-    done = side_by_side(fit, len(nets), n_threads)
+    done = [each for group in side_by_side(fit, len(groups), n_threads) for each in group]
     if all(error for _, error in done):
         raise Diverged(f"all {len(done)} networks diverged; the first: {done[0][1]}")
     return [history for history, _ in done]
@@ -151,6 +159,12 @@ def _run(loop: Loop, engine: str) -> Diverged | None:
     return None
 
 
+def _groups(count: int, most: int, threads: int) -> list[range]:
+    """Return the places 0 to `count` - 1 in groups, enough of them to keep all threads busy."""
+    size = max(1, min(most, count // (4 * threads)))
+    return [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+
 def _check(
     networks: Iterable[Network], seeds: Any, n_threads: Any, settings: dict[str, Any]
 ) -> tuple[list[Network], dict[str, Any]]:
@@ -179,8 +193,8 @@ def _kind(network: Network) -> tuple[Any, ...]:
 
 
 def _one_of_each(networks: list[Network]) -> list[Network]:
-    """Return a network of each shape and kind of number."""
-    return list({(net.dtype, *net.sizes): net for net in reversed(networks)}.values())
+    """Return a network of each make, the first."""
+    return list({make_of(net): net for net in reversed(networks)}.values())
 
 
 def _refuse_records(networks: list[Network], epochs: int, every: int) -> None:

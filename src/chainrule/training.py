@@ -167,15 +167,22 @@ def train(
 
 
 def make_loop(
-    network: Network, data: Data, validation: Data | float | None, settings: dict[str, Any]
+    network: Network,
+    data: Data,
+    validation: Data | float | None,
+    settings: dict[str, Any],
+    plan: Plan | None = None,
 ) -> Loop:
-    """Return the training that `train`'s settings describe, for data as `read_data` gives it."""
+    """Return the training that `train`'s settings describe, for data as `read_data` gives it.
+
+    The plan may be there already, from a network of the same make.
+    """
     held_out = validation
     if isinstance(validation, float):
         data, held_out = _hold_out(data, validation, settings["seed"])
     assert not isinstance(held_out, float)
     history = History() if settings["history"] is None else settings["history"]
-    plan = _make_plan(network, data.n, settings)
+    plan = plan or _make_plan(network, data.n, settings)
     loop = Loop(plan, network, data, held_out, settings["metric"], history)
     loop.record_every, loop.time_limit = settings["record_every"], settings["time_limit"]
     loop.restore_best, loop.checkpoint = settings["restore_best_weights"], settings["checkpoint"]

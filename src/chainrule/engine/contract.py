@@ -147,12 +147,14 @@ class Fault:
 
 ONE_BATCH = -1.0  # seconds after which any engine comes back: those of one batch
 
+Call = tuple[State, int, float, int]  # what an engine's `advance` takes
+
 EventKind = Literal["epochs", "time", "threshold", "fault", "interrupt"]
 
 
 @dataclass(frozen=True)
 class Event:
-    """Why an engine came back, and the epochs completed since it was asked.
+    """Why an engine came back, and the epochs since it was asked, those that are recorded.
 
     "epochs" is between two epochs, "time" within one, "interrupt" after the user's Ctrl-C.
     """
@@ -184,10 +186,11 @@ class Engine(Protocol):
 
     name: str
 
-    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+    def advance(self, state: State, epochs: int, seconds: float, every: int = 1) -> Event:
         """Go on until `epochs` more are complete, about `seconds` have passed, the plan's
         threshold is reached, or a number is not finite; change `state` and the parameters. With
-        ONE_BATCH seconds it goes on for one batch.
+        ONE_BATCH seconds it goes on for one batch. Record the epochs whose number `every` divides,
+        and the last that is complete.
 
         How much is asked for at once changes no bit of what comes out."""
         ...

@@ -7,7 +7,8 @@ is read back. So either engine can go on where the other one stopped.
 from __future__ import annotations
 
 import ctypes
-from functools import cached_property
+from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from chainrule.cost import OwnLoss
 from chainrule.data import in_random_order
 from chainrule.engine.contract import (
     COLUMNS,
+    Call,
     Data,
     Event,
     EventKind,
@@ -63,12 +65,11 @@ class NativeEngine:
         if why or isinstance(library, str):
             raise ValueError(f"engine='native' cannot run this: {why}; take engine='auto'")
         self.plan, self.network, self.calls = plan, network, library.calls
-        self.gradient = aligned_zeros(network.theta.size, network.dtype)
         self.sparse = is_sparse(data.X)
         self.data = self._contiguous(data)
         sets = library.instruction_sets
         self.job = job = Job(
-            isa=sets.index(instruction_set or sets[-1]), order_epoch=NO_ORDER, wide=self.wide
+            isa=sets.index(instruction_set or sets[-1]), wide=self.wide
         )
         self.n_threads = threads_for(plan, network, data, n_threads)
         job.threads = self.n_threads
@@ -78,19 +79,42 @@ class NativeEngine:
         self._point_at(job, self.data)
         if job.sparse is not None:
             job.chunk_nonzeros = job.sparse.most_in(CHUNK)
+        self.arena_bytes = self.calls.chainrule_arena_bytes(job)
+        self._give_room()
+
+    def twin(self, plan: Plan, network: Network) -> NativeEngine:
+        """Return an engine for a network of the same make, and a plan that differs in its seed."""
+        twin = copy(self)
+        twin.plan, twin.network, twin.job = plan, network, Job.from_buffer_copy(self.job)
+        twin.job.seed, twin.job.sparse = _seed(plan), self.job.sparse
+        twin._give_room()
+        return twin
+
+    def _give_room(self) -> None:
+        """Give the job memory of its own."""
+        job = self.job
         if job.shuffle:
-            self.order = np.zeros(4 * data.n, np.int64)
-            job.order = address(self.order)
-        self.arena = self._give_arena(job)
-        self.norm_squares = np.zeros(len(network.layers))
+            self.order = np.zeros(4 * self.data.n, np.int64)
+            job.order, job.order_epoch = address(self.order), NO_ORDER
+        self.arena = self._give_arena(job, self.arena_bytes)
+        self.norm_squares = np.zeros(len(self.network.layers))
         job.norm_squares = address(self.norm_squares)
         self.whole: Job | None = None
 
-    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+    def advance(self, state: State, epochs: int, seconds: float, every: int = 1) -> Event:
         """Go on until the next event; see `contract.Engine`."""
+        records = self._take(state, epochs, every)
+        try:
+            kind = EVENTS[self.calls.chainrule_advance(self.job, epochs, seconds)]
+        except KeyboardInterrupt:  # Python tells of it when the call is over
+            kind = "interrupt"
+        return self._give(state, records, kind)
+
+    def _take(self, state: State, epochs: int, every: int) -> Array:
+        """Bring the job to where the state is; return the room for its records."""
         job = self.job
-        records = np.empty((epochs, len(COLUMNS) + len(self.layers)))
-        job.records, job.completed = address(records), 0
+        records = np.empty((epochs // every + 2, len(COLUMNS) + len(self.layers)))
+        job.records, job.every, job.kept, job.completed = address(records), every, 0, 0
         state.slots = [self._usable(slot) for slot in state.slots]
         for i, slot in enumerate(state.slots):
             job.slots[i] = address(slot)
@@ -103,15 +127,18 @@ class NativeEngine:
             job.theta, job.average = address(state.raw), job.theta
         best = state.best_theta
         job.best_theta = None if best is None else address(best)
-        try:
-            kind = EVENTS[self.calls.chainrule_advance(job, epochs, seconds)]
-        except KeyboardInterrupt:  # Python tells of it when the call is over
-            kind = "interrupt"
+        return records
+
+    def _give(self, state: State, records: Array, kind: EventKind) -> Event:
+        """Bring the state to where the job is; return the event."""
+        job = self.job
         for name in STATE:
             setattr(state, name, getattr(job, name))
         state.norm_squares = self.norm_squares.tolist()
-        if job.completed < epochs:
-            records = records[: job.completed].copy()
+        passing = job.completed > 0 and job.epoch % job.every > 0
+        kept = job.kept + passing
+        few = kept < len(records) // 2
+        records = records[:kept].copy() if few else records[:kept]
         if kind != "fault":
             return Event(kind, records)
         place = f"{PLACES[job.fault_kind]} {layer_name(self.network, job.fault_layer)}"
@@ -125,17 +152,14 @@ class NativeEngine:
         outputs = np.empty((data.n, self.network.sizes[-1]), self.network.dtype)
         return self.calls.chainrule_evaluate(job, address(outputs)), outputs
 
-    @cached_property
-    def gradients(self) -> Gradients:
-        """What `cost_and_gradient` fills, layer by layer; steps keep no gradient."""
-        return self.network.gradients(self.gradient)
-
     def cost_and_gradient(self) -> tuple[float, Gradients]:
         """Return cost and gradient on all rows at the current parameters."""
         if self.whole is None:  # steps alone don't keep their gradient
+            self.gradients = self.network.gradients()
             self.whole = Job.from_buffer_copy(self.job)
-            self.whole.keep_gradient = True
-            self.gradient_arena = self._give_arena(self.whole)
+            self.whole.keep_gradient, self.whole.gradient = True, address(self.gradients.flat)
+            bytes_needed = self.calls.chainrule_arena_bytes(self.whole)
+            self.gradient_arena = self._give_arena(self.whole, bytes_needed)
         self.whole.theta, self.whole.threads = address(self.network.theta), self.job.threads
         return self.calls.chainrule_cost_and_gradient(self.whole), self.gradients
 
@@ -146,9 +170,8 @@ class NativeEngine:
             trace = propagate(self.network.layers, self.data.X)
         return fault_place(self.network, trace, self.gradients)
 
-    def _give_arena(self, job: Job) -> Array:
+    def _give_arena(self, job: Job, size: int) -> Array:
         """Return memory for the job to work in, large enough for the system's large pages."""
-        size = self.calls.chainrule_arena_bytes(job)
         arena = aligned_zeros(-(-max(size, LARGE * (size > LARGE // 4)) // 8))
         job.arena = address(arena)
         return arena
@@ -161,7 +184,6 @@ class NativeEngine:
             fill(entry.settings, layer.activation)
             entry.dropout = self.plan.dropout[l] if self.plan.dropout else 0.0
         job.width, job.n_layers, job.layers = network.dtype.itemsize, len(self.layers), self.layers
-        job.gradient = address(self.gradient)
 
     def _describe_plan(self, library: Library) -> None:
         job, plan = self.job, self.plan
@@ -169,7 +191,7 @@ class NativeEngine:
         job.batch_size, job.epochs = rows, plan.epochs
         job.shuffle = in_random_order(self.data.n, plan.rows_per_update, plan.shuffle)
         job.keep_gradient = plan.clip_norm is not None or rows > CHUNK
-        job.seed = ctypes.c_int64(plan.seed & (1 << 64) - 1).value
+        job.seed = _seed(plan)
         job.every_row = plan.stop_rule == "every_row"
         for name in ("clip_value", "clip_norm", "stop_below", "weight_decay", "ema_decay"):
             setattr(job, name, getattr(plan, name) or 0.0)
@@ -208,6 +230,32 @@ class NativeEngine:
 
     def _usable(self, values: Array) -> Array:
         return np.ascontiguousarray(values, self.network.dtype)
+
+
+def _seed(plan: Plan) -> int:
+    return ctypes.c_int64(plan.seed & (1 << 64) - 1).value
+
+
+def advance_each(engines: Sequence[NativeEngine], calls: Sequence[Call]) -> list[Event]:
+    """Answer several calls of `advance` at once, without Python between them.
+
+    The shortest of their times is that of all together; who has no turn in it does nothing.
+    """
+    records = [
+        engine._take(state, epochs, every)
+        for engine, (state, epochs, _, every) in zip(engines, calls, strict=True)
+    ]
+    jobs = np.array([ctypes.addressof(engine.job) for engine in engines])
+    epochs = np.array([epochs for _, epochs, *_ in calls])
+    events = np.empty_like(epochs)
+    seconds = min(seconds for *_, seconds, _ in calls)
+    engines[0].calls.chainrule_advance_each(
+        address(jobs), address(epochs), address(events), len(jobs), seconds
+    )
+    return [
+        engine._give(state, rows, EVENTS[event])
+        for engine, (state, *_), rows, event in zip(engines, calls, records, events, strict=True)
+    ]
 
 
 def threads_for(plan: Plan, network: Network, data: Data, most: int | None) -> int:

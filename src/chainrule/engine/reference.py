@@ -17,6 +17,7 @@ from chainrule.arrays import Array, pieces
 from chainrule.data import Rows, batches
 from chainrule.engine.contract import (
     COLUMNS,
+    EPOCH,
     Data,
     Event,
     EventKind,
@@ -63,7 +64,7 @@ class ReferenceEngine:
         self.per_epoch = plan.updates_per_epoch(data.n)
         self.theta, self.layers = network.theta, network.layers  # those that move
 
-    def advance(self, state: State, epochs: int, seconds: float) -> Event:
+    def advance(self, state: State, epochs: int, seconds: float, every: int = 1) -> Event:
         """Go on until the next event; see `contract.Engine`."""
         records: list[list[float]] = []
         fault = None
@@ -72,19 +73,20 @@ class ReferenceEngine:
         try:
             # Numbers that are not finite are told as faults.
             with np.errstate(all="ignore"), self._threads():
-                kind, fault = self._advance(state, epochs, seconds, records)
+                kind, fault = self._advance(state, state.epoch + epochs, seconds, every, records)
         except KeyboardInterrupt:  # what is complete is not lost
             kind = "interrupt"
         width = len(COLUMNS) + len(self.network.layers)
         return Event(kind, np.array(records, np.float64).reshape(-1, width), fault)
 
     def _advance(
-        self, state: State, epochs: int, seconds: float, done: list[list[float]]
+        self, state: State, last: int, seconds: float, every: int, done: list[list[float]]
     ) -> tuple[EventKind, Fault | None]:
-        """Append the record of each epoch to `done`; return why it ended, and the fault if any."""
+        """Go on to the end of epoch `last` at most; append to `done` what is to be recorded, and
+        return why it ended, and the fault if any."""
         plan, start = self.plan, perf_counter()
         lap = start
-        while len(done) < epochs:
+        while state.epoch < last:
             for rows in batches(
                 self.data.n, plan.rows_per_update, plan.seed, state.epoch, plan.shuffle, state.batch
             ):
@@ -97,6 +99,8 @@ class ReferenceEngine:
                     return "time", None
             if not np.isfinite(self.theta).all():
                 return "fault", Fault(state.t, self._bad_parameters())
+            if done and done[-1][EPOCH] % every:  # it was there only until the next
+                del done[-1]
             done.append(self._close_epoch(state))
             if plan.reached(done[-1]):
                 return "threshold", None

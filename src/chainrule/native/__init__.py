@@ -68,6 +68,7 @@ def _declare(calls: Any) -> None:
         ("has", whole, whole),
         ("arena_bytes", ctypes.c_uint64, job),
         ("advance", whole, job, whole, real),
+        ("advance_each", None, *3 * [pointer], whole, real),
         ("cost_and_gradient", real, job),
         ("evaluate", real, job, pointer),
         ("predict", whole, pointer, whole, whole, *4 * [pointer], whole, pointer, pointer),

@@ -45,8 +45,10 @@ struct Job {
   i64 best_epoch;
   void *best_theta;
   // what comes back
-  double *records;  // room for as many as were asked for
-  i64 completed;
+  double *records;  // room for those asked for, and one more
+  i64 every;        // of so many epochs one is recorded, and the last
+  i64 kept;         // records, but for a last one that is there only until the next
+  i64 completed;    // epochs
   i64 fault_kind, fault_layer;
   // memory to work in
   void *arena;

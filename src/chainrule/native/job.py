@@ -58,7 +58,7 @@ class Job(ctypes.Structure):
         ("best_epoch", _WHOLE),
         ("best_theta", _ADDRESS),
         ("records", _ADDRESS),
-        *_members(_WHOLE, "completed fault_kind fault_layer"),
+        *_members(_WHOLE, "every kept completed fault_kind fault_layer"),
         *_members(_ADDRESS, "arena order"),
         *_members(_WHOLE, "order_epoch only_batch wide"),
     ]

@@ -1,5 +1,6 @@
 // The library's plain C interface, and the choice of the instruction set.
 #include "kernels.h"
+#include "system.h"
 namespace {
 #include "maths.h"
 #include "formulas.h"
@@ -48,6 +49,15 @@ EXPORT i64 chainrule_has(i64 isa) { return kernels(isa) != nullptr; }
 EXPORT u64 chainrule_arena_bytes(Job *job) { return kernels(job->isa)->arena_bytes(*job); }
 EXPORT i64 chainrule_advance(Job *job, i64 epochs, double seconds) {
   return kernels(job->isa)->advance(*job, epochs, seconds);
+}
+// Advance jobs one after the other; those whose turn comes when the time is over are left as they are.
+EXPORT void chainrule_advance_each(Job *const *jobs, const i64 *epochs, i64 *events, i64 count,
+                                   double seconds) {
+  const double end = now() + seconds;
+  for (i64 i = 0; i < count; i++) {
+    const double left = end - now();
+    events[i] = left > 0 ? chainrule_advance(jobs[i], epochs[i], left) : i64(TIME);
+  }
 }
 EXPORT double chainrule_cost_and_gradient(Job *job) {
   return kernels(job->isa)->cost_and_gradient(*job);

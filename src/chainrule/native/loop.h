@@ -57,11 +57,13 @@ template <class T, class Steps> struct Training {
   }
 
   double *record(i64 i) const { return job.records + i * (RECORD + job.n_layers); }
+  i64 due = 0;  // epochs until a record is kept; before, each writes over the last one's
 
   // Write the epoch's record and begin the next; return whether its loss is below the threshold.
   bool close_epoch() {
-    job.epoch++;
-    double *to = record(job.completed++);
+    job.epoch++, job.completed++;
+    double *to = record(job.kept);
+    if (--due == 0) job.kept++, due = job.every;
     const double loss = job.loss_sum / job.weight_sum, each = 1.0 / double(job.epoch_updates);
     to[0] = double(job.epoch), to[1] = double(job.t), to[2] = loss;
     to[3] = job.worst_row, to[4] = rate, to[5] = job.seconds;
@@ -84,16 +86,20 @@ template <class T, class Steps> struct Training {
   // shared out over them.
   double start, lap;
   i64 fresh = 0, patience = 1;     // steps since the last look; steps until the next
-  i64 unseen = 0, first_batch = 0;  // epochs with their time at the last look; and its batch
+  i64 timed = 0, seen = 0, first_batch = 0;  // records, epoch and its batch at the last look
 
   double look() {
     const double time = now(), each = fresh ? (time - lap) / double(fresh) : 0;
-    for (i64 i = unseen; i < job.completed; i++)
-      record(i)[RECORD - 1] += each * double(per_epoch - (i == unseen ? first_batch : 0));
-    job.seconds += each * double(job.completed > unseen ? job.batch : fresh);
+    const i64 last = job.kept - (due == job.every);  // of the epochs since
+    if (job.epoch > seen)
+      for (i64 i = timed; i <= last; i++) {
+        const i64 before = i64(record(i)[0]) == seen + 1 ? first_batch : 0;
+        record(i)[RECORD - 1] += each * double(per_epoch - before);
+      }
+    job.seconds += each * double(job.epoch > seen ? job.batch : fresh);
     if (time - lap < 1e-5) patience *= 2;
     if (time - lap > 1e-4 && patience > 1) patience /= 2;
-    fresh = 0, unseen = job.completed, first_batch = job.batch, lap = time;
+    fresh = 0, timed = job.kept, seen = job.epoch, first_batch = job.batch, lap = time;
     return time - start;
   }
 
@@ -116,7 +122,8 @@ template <class T, class Steps> struct Training {
 
   Event advance(i64 epochs, double seconds) {
     start = lap = now();
-    first_batch = job.batch;
+    seen = job.epoch, first_batch = job.batch;
+    due = job.every - job.epoch % job.every;
     steps.begin(true);
     const Event event = run(epochs, seconds);
     steps.end();
