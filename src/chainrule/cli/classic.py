@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from pathlib import Path
+from threading import Thread
 from typing import Annotated, Any
 
 import typer
@@ -57,6 +59,7 @@ def classics(
     settings = _settings(name, data=data, hidden=hidden, quick=quick or None)
     folder = out / name
     options.check_folder(folder, "--out", force)
+    Thread(target=_load_what_draws).start()  # trainings leave Python to it meanwhile
     result = run_classic(name, engine=engine, **settings)
     pictures = result.draw(folder, force=force)
     if as_json:
@@ -65,6 +68,12 @@ def classics(
     _tell(result)
     drawn = ", ".join(path.name for path in pictures)
     print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
+
+
+def _load_what_draws() -> None:
+    """Import what takes as long as all trainings of a small system."""
+    for module in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        import_module(module)
 
 
 def _settings(name: str, **given: Any) -> dict[str, Any]:

@@ -68,9 +68,7 @@ class NativeEngine:
         self.sparse = is_sparse(data.X)
         self.data = self._contiguous(data)
         sets = library.instruction_sets
-        self.job = job = Job(
-            isa=sets.index(instruction_set or sets[-1]), wide=self.wide
-        )
+        self.job = job = Job(isa=sets.index(instruction_set or sets[-1]), wide=self.wide)
         self.n_threads = threads_for(plan, network, data, n_threads)
         job.threads = self.n_threads
         self.layers = several(Layer, len(network.layers))()
