@@ -13,16 +13,17 @@ from scipy import sparse
 from chainrule.callbacks import Callback
 from chainrule.data import split
 from chainrule.engine import ENGINES, Data, Plan, State
-from chainrule.engine.contract import LOSS, SECONDS
+from chainrule.engine.contract import EPOCH, LOSS, SECONDS
 from chainrule.history import History
 from chainrule.initializers import Uniform
 from chainrule.losses import SquaredError
+from chainrule.many import DEFAULTS
 from chainrule.network import Network
 from chainrule.optimizers import LBFGS, SGD, Adam
 from chainrule.penalties import Penalty
 from chainrule.randomness import dropout_mask, row_order
 from chainrule.schedules import Constant, InverseScaling
-from chainrule.training import train
+from chainrule.training import make_loop, train
 
 
 @pytest.fixture(params=sorted(ENGINES))
@@ -195,6 +196,32 @@ def test_slices_of_time_and_epochs_change_no_bit(name, pauses, dropout, rule):
     assert states[0].best_theta.tobytes() == states[1].best_theta.tobytes()
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    every=st.integers(1, 9),
+    calls=st.lists(st.tuples(st.integers(1, 12), st.booleans()), min_size=1, max_size=5),
+    batch_size=st.sampled_from([4, 10]),
+)
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_thin_records_are_every_so_many_th_and_the_last_of_each_call(
+    name, every, calls, batch_size
+):
+    X, Y = table(10)
+    nets = [start(), start()]
+    plan = make_loop(nets[0], Data(X, Y), None, DEFAULTS | {"batch_size": batch_size}).plan
+    states = [State.start(plan, net) for net in nets]
+    engines = [ENGINES[name](plan, net, Data(X, Y), None) for net in nets]
+    whole = engines[0].advance(states[0], 60, 60.0).records
+    for epochs, paused in calls:
+        before = states[1].epoch
+        records = engines[1].advance(states[1], epochs, 0.0 if paused else 60.0, every).records
+        done = whole[before : states[1].epoch]
+        kept = [row for row in done if row[EPOCH] % every == 0 or row[EPOCH] == states[1].epoch]
+        kept = np.array(kept).reshape(-1, whole.shape[1])
+        assert np.delete(records, SECONDS, 1).tolist() == np.delete(kept, SECONDS, 1).tolist()
+        assert (records[:, SECONDS] > 0).all()
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_sparse_rows_are_rows(optimizer):
     X, Y = table(30)
@@ -283,7 +310,7 @@ def test_a_share_is_held_out_and_never_trained_on(engine):
 PROGRAM = """
 import numpy as np
 from chainrule.network import Network
-from chainrule.training import train
+from chainrule.training import make_loop, train
 rng = np.random.default_rng(0)
 X, Y = rng.normal(size=(40, 3)), rng.normal(size=(40, 2))
 net = Network([3, 8, 8, 2], "gelu", seed=3)
