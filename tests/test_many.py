@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainrule.activations import Activation
 from chainrule.callbacks import Callback
 from chainrule.engine import ENGINES
 from chainrule.loop import Diverged
@@ -134,6 +135,25 @@ def test_a_time_limit_is_that_of_all_together(engine, monkeypatch):
     assert all("time_limit=5400 seconds were over" in h.stop_reason for h in histories)
     changed = [(net.theta != old).any() for net, old in zip(nets, before, strict=True)]
     assert changed == [True, False, False, False, False]
+
+
+def test_activations_of_ones_own_need_no_hash():
+    class Scaled(Activation):
+        __hash__ = None
+
+        def __init__(self, scale):
+            self.scale = scale
+
+        def value(self, z):
+            return self.scale * z
+
+        def derivative(self, z, a):
+            return self.scale + 0 * z
+
+    nets = [Network([2, 3, 1], [Scaled(k), "identity"], seed=int(k)) for k in (1.0, 2.0)]
+    alone = [net.copy() for net in nets]
+    for net, history in zip(alone, fit_many(nets, *table(), epochs=3), strict=True):
+        assert history["loss"] == train(net, *table(), epochs=3)["loss"]
 
 
 def test_no_networks_are_no_histories():

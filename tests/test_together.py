@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from chainrule import loop
-from chainrule.engine import ENGINES, State
+from chainrule.engine import ENGINES, State, advance_each
 from chainrule.engine.contract import EPOCH
 from chainrule.many import DEFAULTS
 from chainrule.network import Network
@@ -17,8 +17,6 @@ from test_loop import timeless
 
 if "native" not in ENGINES:
     pytest.skip("there is no native engine", allow_module_level=True)
-
-from chainrule.engine.native import advance_each
 
 NOW = 60.0  # seconds, which are never reached
 

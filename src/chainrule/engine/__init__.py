@@ -21,7 +21,7 @@ from chainrule.engine.contract import (
     Plan,
     State,
 )
-from chainrule.engine.native import CHUNK, NativeEngine, unsupported
+from chainrule.engine.native import CHUNK, NativeEngine, advance_each, unsupported
 from chainrule.engine.reference import ReferenceEngine
 from chainrule.memory import refuse_beyond_memory
 from chainrule.names import look_up
@@ -36,9 +36,11 @@ __all__ = [
     "Engine",
     "Event",
     "Fault",
+    "NativeEngine",
     "NoNativeEngine",
     "Plan",
     "State",
+    "advance_each",
     "choose_engine",
 ]
 
