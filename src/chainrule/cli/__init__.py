@@ -142,7 +142,7 @@ def predict(model: Path, table: str, output: Path | None, force: bool) -> None:
 @app.command()
 @options.model
 @options.table
-@click.option("--picture", type=Path, metavar="FILE", help="PNG file for the picture.")
+@options.file("--picture", help="PNG file for the picture.")
 @options.as_json
 @options.force
 def evaluate(model: Path, table: str, picture: Path | None, as_json: bool, force: bool) -> None:
@@ -168,9 +168,7 @@ def evaluate(model: Path, table: str, picture: Path | None, as_json: bool, force
 
 @app.command()
 @options.argument(
-    "model",
-    type=Path,
-    help="A .chainrule file; or checkpoints, a file or --checkpoint's DIR.",
+    "model", type=Path, help="A .chainrule file; or checkpoints, a file or --checkpoint's DIR."
 )
 @options.as_json
 def inspect(model: Path, as_json: bool) -> None:
@@ -241,13 +239,7 @@ def diagnose(model: Path, table: str, as_json: bool) -> None:
 
 
 @app.command()
-@click.option(
-    "--folder",
-    type=Path,
-    metavar="DIR",
-    default="chainrule-demo",
-    help="Where models and pictures go.",
-)
+@options.folder("--folder", default="chainrule-demo", help="Where models and pictures go.")
 @options.force
 def demo(folder: Path, force: bool) -> None:
     """Do all of it on data that ships with chainrule."""

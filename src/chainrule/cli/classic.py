@@ -28,18 +28,9 @@ VERDICT = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
     required=False,
     help=f"One of {', '.join(CLASSICS)}; without it they are listed.",
 )
-@click.option(
-    "--out",
-    type=Path,
-    metavar="DIR",
-    default="chainrule-classics",
-    help="Pictures go to DIR/NAME.",
-)
-@click.option(
-    "--data",
-    type=Path,
-    metavar="DIR",
-    help="Where MNIST's files are; without it they are looked for, or fetched.",
+@options.folder("--out", default="chainrule-classics", help="Pictures go to DIR/NAME.")
+@options.folder(
+    "--data", help="Where MNIST's files are; without it they are looked for, or fetched."
 )
 @options.hidden()
 @options.flag("--quick", help="A short form, of fewer seeds and epochs, where there is one.")

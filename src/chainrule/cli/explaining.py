@@ -44,7 +44,7 @@ def _place(words: str, option: str) -> tuple[Any, ...]:
     help="Target, where the model file does not name it; by default the last column, if"
     " there are more than inputs.",
 )
-@click.option("--html", type=Path, metavar="FILE", help="Write a page instead.")
+@options.file("--html", help="Write a page instead.")
 @options.flag("--demo", help="Explain the half adder; needs no model.")
 @options.as_json
 @options.force

@@ -155,22 +155,16 @@ def refuse_beside(settings: Settings) -> None:
 
 argument = partial(click.argument, cls=Argument)
 flag = partial(click.option, is_flag=True)
+file = partial(click.option, type=Path, metavar="FILE")
+folder = partial(click.option, type=Path, metavar="DIR")
 
 table = argument("table", help="CSV (gzip too) or Parquet file; - is standard input.")
 model = argument("model", type=Path, help="A .chainrule file.")
 target = click.option("--target", required=True, metavar="COLUMN", help="Column to predict.")
-output = partial(click.option, "--output", "-o", type=Path, metavar="FILE")
-report = click.option(
-    "--report",
-    type=Path,
-    metavar="DIR",
-    help="Folder for pictures and numbers; by default MODEL-report.",
-)
-checkpoint = click.option(
-    "--checkpoint",
-    type=Path,
-    metavar="DIR",
-    help="Folder in which the training is kept, to go on after a crash.",
+output = partial(file, "--output", "-o")
+report = folder("--report", help="Folder for pictures and numbers; by default MODEL-report.")
+checkpoint = folder(
+    "--checkpoint", help="Folder in which the training is kept, to go on after a crash."
 )
 every = click.option("--every", type=whole(), help="Epochs between two checkpoints; by default 10.")
 resume = flag("--resume", help="Go on from --checkpoint DIR; begin where it is empty.")
