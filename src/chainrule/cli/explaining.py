@@ -11,14 +11,17 @@ from chainrule.cli import options
 from chainrule.cli.streams import print_json
 
 
-def _place(words: str, option: str) -> tuple[Any, ...]:
-    """Read 0,1,2 or 0,b,2 as numbers, counted from 0."""
-    parts = 3 if option == "--weight" else 2
-    each = [word.strip() for word in words.split(",")]
-    if len(each) == parts and all(w.isdecimal() or (w == "b" and parts == 3) for w in each):
-        return tuple(int(w) if w.isdecimal() else w for w in each)
+def _place(parts: int) -> options.Word:
+    """Return the type of 0,1,2 or 0,b,2, which are 3 `parts`, or of 0,5."""
     expected = "layer,i,j such as 0,1,2 (or 0,b,2)" if parts == 3 else "layer,unit such as 0,5"
-    raise ValueError(f"{option}={words}; expected {expected}, counted from 0")
+
+    def read(text: str, option: str) -> tuple[Any, ...]:
+        each = [word.strip() for word in text.split(",")]
+        if len(each) == parts and all(w.isdecimal() or (w == "b" and parts == 3) for w in each):
+            return tuple(int(w) if w.isdecimal() else w for w in each)
+        raise ValueError(f"{option}={text}; expected {expected}, counted from 0")
+
+    return options.Word("L,I,J" if parts == 3 else "L,J", read)
 
 
 @click.command(cls=options.Command)
@@ -27,16 +30,9 @@ def _place(words: str, option: str) -> tuple[Any, ...]:
 @click.option(
     "--row", type=options.whole(0), multiple=True, help="Row, counted from 0; again for a batch."
 )
+@click.option("--weight", type=_place(3), help="Weight to follow, W[L][I, J]; L,b,J for a bias.")
 @click.option(
-    "--weight",
-    type=options.Word("L,I,J", _place),
-    help="Weight to follow, W[L][I, J]; L,b,J for a bias.",
-)
-@click.option(
-    "--unit",
-    type=options.Word("L,J", _place),
-    multiple=True,
-    help="Unit to tell in a large network; repeatable.",
+    "--unit", type=_place(2), multiple=True, help="Unit to tell in a large network; repeatable."
 )
 @click.option(
     "--target",
