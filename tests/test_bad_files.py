@@ -221,7 +221,7 @@ def test_paths_that_shells_dislike(name, run, tmp_path):
 def test_a_leading_dash_without_the_two(run, tmp_path):
     """What looks like an option and is a file is told how to be written."""
     (tmp_path / "-v.csv").write_text(TABLE)
-    said = r"No such option: -v; -v.csv is a file: write \./-v.csv; see"
+    said = r"No such option:? '?-v'?; -v.csv is a file: write \./-v.csv; see"
     refused(run("predict", "m.chainrule", "-v.csv"), said, code=2)
     assert run("predict", "m.chainrule", "./-v.csv")[0] == 0
 

@@ -193,7 +193,7 @@ def test_names_of_files_that_are_no_text(here):
 
 def test_ctrl_c_while_all_of_it_is_imported(here):
     """A stand-in for one of the libraries sends it, just when that is imported."""
-    (here / "typer.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
+    (here / "click.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n")
     done = chainrule(here, *TRAIN)
     assert (done.returncode, done.stdout) == (130, b"")
     assert done.stderr == b"chainrule: interrupted\n"

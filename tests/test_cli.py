@@ -230,3 +230,14 @@ def test_help_names_every_command(run):
     assert code == 0
     assert all(command in out for command in COMMANDS)
     assert "chainrule demo" in out
+
+
+def test_help_of_a_command_tells_arguments_defaults_and_what_is_required(run):
+    code, out, _ = run("train", "--help")
+    assert code == 0
+    said = " ".join(out.split())
+    assert "train [OPTIONS] TABLE Fit a network" in said
+    assert "Arguments: TABLE CSV (gzip too) or Parquet file; - is standard input. Opt" in said
+    assert "--target COLUMN Column to predict. [required]" in said
+    assert "--hidden SIZES Units of each hidden layer; '' for none. [default: 128,64]" in said
+    assert "[default: False]" not in said

@@ -13,9 +13,9 @@ import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 
 from chainrule import __version__
 from chainrule.cli import keeping, options
@@ -25,58 +25,50 @@ from chainrule.cli.exporting import export
 from chainrule.cli.streams import prepare, print_csv, print_json
 from chainrule.settings import Settings
 
-# typer carries its own click and doesn't export the base of its usage errors
-UsageError: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
-DEFAULT = Settings()
-HIDDEN = ",".join(map(str, DEFAULT.hidden))
-
-app = typer.Typer(
-    name="chainrule",
-    help="Train fully connected networks on tables, and see every derivative checked.",
+@click.group(
+    cls=options.Group,
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    context_settings={"show_default": True},
     epilog="Add --debug to any command to see a traceback. Start with: chainrule demo",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
 )
+@click.version_option(__version__, message="%(prog)s %(version)s", help="Print the version.")
+@click.pass_context
+def app(context: click.Context) -> None:
+    """Train fully connected networks on tables, and see every derivative checked."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise click.UsageError("No command is given; expected one of those above.")
 
 
 @app.command()
+@options.table
+@options.target
+@options.output(help="Model file; by default TABLE.chainrule, here.")
+@options.settings
+@options.report
+@options.checkpoint
+@options.every
+@options.resume
+@options.as_json
+@options.force
 def train(
-    table: options.Table,
-    target: options.Target,
-    output: options.Output = None,
-    task: options.Task = None,
-    hidden: options.Hidden = HIDDEN,
-    activation: options.Activation = DEFAULT.activation,
-    solver: options.Solver = DEFAULT.solver,
-    schedule: options.Schedule = DEFAULT.schedule,
-    learning_rate: options.Rate = DEFAULT.learning_rate,
-    dropout: options.Dropout = DEFAULT.dropout,
-    epochs: options.Epochs = DEFAULT.epochs,
-    patience: options.Patience = DEFAULT.patience,
-    batch_size: options.BatchSize = DEFAULT.batch_size,
-    seed: options.Seed = DEFAULT.seed,
-    validation: options.Validation = DEFAULT.validation,
-    engine: options.Engine = DEFAULT.engine,
-    threads: options.Threads = None,
-    time_limit: options.TimeLimit = None,
-    class_weight: options.ClassWeight = None,
-    clip_norm: options.ClipNorm = None,
-    report: options.Report = None,
-    checkpoint: options.Checkpoint = None,
-    every: options.Every = None,
-    resume: options.Resume = False,
-    as_json: options.Json = False,
-    force: options.Force = False,
+    table: str,
+    target: str,
+    output: Path | None,
+    report: Path | None,
+    checkpoint: Path | None,
+    every: int | None,
+    resume: bool,
+    as_json: bool,
+    force: bool,
+    **given: Any,
 ) -> None:
     """Fit a network to a table; write model and report."""
-    options.refuse_beside(solver, schedule, clip_norm)
+    settings = Settings(**given)
+    options.refuse_beside(settings)
     kept = keeping.checkpoints(checkpoint, every, resume, force)
-    settings = Settings(
-        task, hidden, activation, solver, learning_rate, schedule, dropout, epochs, patience,
-        batch_size, seed, validation, engine, threads, time_limit, class_weight, clip_norm,
-    )  # fmt: skip
     _train(table, target, output, report, settings, kept, as_json, force)
 
 
@@ -126,12 +118,11 @@ def _train(
 
 
 @app.command()
-def predict(
-    model: options.Model,
-    table: options.Table,
-    output: options.Answers = None,
-    force: options.Force = False,
-) -> None:
+@options.model
+@options.table
+@options.output(help="CSV or Parquet; by default the screen.")
+@options.force
+def predict(model: Path, table: str, output: Path | None, force: bool) -> None:
     """Add prediction and probabilities to a table."""
     from chainrule import tabular
     from chainrule.tables import read_table, write_table
@@ -149,13 +140,12 @@ def predict(
 
 
 @app.command()
-def evaluate(
-    model: options.Model,
-    table: options.Table,
-    picture: options.Picture = None,
-    as_json: options.Json = False,
-    force: options.Force = False,
-) -> None:
+@options.model
+@options.table
+@options.file("--picture", help="PNG file for the picture.")
+@options.as_json
+@options.force
+def evaluate(model: Path, table: str, picture: Path | None, as_json: bool, force: bool) -> None:
     """Score a model on a table with known answers."""
     from chainrule import plots, tabular
     from chainrule.report import draw_answers
@@ -177,7 +167,11 @@ def evaluate(
 
 
 @app.command()
-def inspect(model: options.ModelOrKept, as_json: options.Json = False) -> None:
+@options.argument(
+    "model", type=Path, help="A .chainrule file; or checkpoints, a file or --checkpoint's DIR."
+)
+@options.as_json
+def inspect(model: Path, as_json: bool) -> None:
     """Tell what is in a model file, or in checkpoints."""
     from chainrule.checkpoints import read_checkpoints
     from chainrule.cli.progress import tell_checkpoints, tell_header
@@ -198,13 +192,14 @@ def inspect(model: options.ModelOrKept, as_json: options.Json = False) -> None:
 
 
 @app.command()
-def check(
-    model: options.Model,
-    table: options.Table,
-    rows: options.Rows = 20,
-    seed: options.Seed = 0,
-    as_json: options.Json = False,
-) -> None:
+@options.model
+@options.table
+@click.option(
+    "--rows", type=options.whole(), default=20, help="How many rows to take the cost over."
+)
+@options.seed
+@options.as_json
+def check(model: Path, table: str, rows: int, seed: int, as_json: bool) -> None:
     """Compare derivatives with finite differences."""
     from dataclasses import asdict
 
@@ -218,16 +213,19 @@ def check(
     else:
         print(result)
     if not result.passed:
-        raise typer.Exit(1)
+        raise click.exceptions.Exit(1)
 
 
-app.command()(explain)
-app.command()(export)
-app.command()(classics)
+app.add_command(explain)
+app.add_command(export)
+app.add_command(classics)
 
 
 @app.command()
-def diagnose(model: options.Model, table: options.Table, as_json: options.Json = False) -> None:
+@options.model
+@options.table
+@options.as_json
+def diagnose(model: Path, table: str, as_json: bool) -> None:
     """Tell why a model does not learn, and what to try."""
     from chainrule import tabular
     from chainrule.cli.progress import tell_diagnosis
@@ -241,30 +239,14 @@ def diagnose(model: options.Model, table: options.Table, as_json: options.Json =
 
 
 @app.command()
-def demo(
-    folder: Annotated[Path, typer.Option(help="Where models and pictures go.")] = Path(
-        "chainrule-demo"
-    ),
-    force: options.Force = False,
-) -> None:
+@options.folder("--folder", default="chainrule-demo", help="Where models and pictures go.")
+@options.force
+def demo(folder: Path, force: bool) -> None:
     """Do all of it on data that ships with chainrule."""
     from chainrule.demo import run_demo
 
     options.check_folder(folder, "--folder", force)
     run_demo(folder)
-
-
-@app.callback(invoke_without_command=True)
-def _root(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
-        print(f"chainrule {__version__}")
-        raise typer.Exit
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-        raise UsageError("No command is given; expected one of those above.")
 
 
 def _teller(quiet: bool) -> Callable[[str], None]:
@@ -319,21 +301,18 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # commands say what a user should know
             with keeping.end_at_termination():
-                code = app(arguments, standalone_mode=False) or 0
-        if code == 130:  # typer's answer to Ctrl-C
-            _fail("interrupted", keeping.ended(), debug)
+                code = _run(arguments)
         sys.stdout.flush()
         if output is not None and output.trouble is not None and code == 0:
             raise output.trouble
         sys.exit(code)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         _fail("interrupted", keeping.ended(), debug)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         sys.exit(141)
-    except UsageError as error:
-        text = str(error) if str(error).startswith("--") else error.format_message()
-        text = text.rstrip(".") + "".join(map(_no_option, arguments))
-        _fail(f"{text}; see: {_command(error)} --help", 2, debug)
+    except click.UsageError as error:
+        text = error.format_message().rstrip(".") + "".join(map(_no_option, arguments))
+        _fail(f"{text}; see: {_command(arguments)} --help", 2, debug)
     except MemoryError as error:
         foreseen = "" if "allocate" in str(error) else str(error)  # NumPy's says nothing to do
         _fail(foreseen or "out of memory; take fewer rows or a smaller network", 1, debug)
@@ -349,10 +328,20 @@ def main() -> None:
         _fail(f"{what}; this is a bug of chainrule: report it with what --debug shows", 1, debug)
 
 
-def _command(error: Any) -> str:
-    """Return the command that a usage error is of, as it was typed."""
-    inner = error.ctx is not None and error.ctx.parent is not None
-    return f"chainrule {error.ctx.info_name}" if inner else "chainrule"
+def _run(arguments: list[str]) -> int:
+    """Run a command, and return its exit code; Ctrl-C and a closed pipe are left to `main`."""
+    try:
+        with app.make_context("chainrule", [*arguments]) as context:
+            app.invoke(context)
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    return 0
+
+
+def _command(arguments: list[str]) -> str:
+    """Return the command that is asked for, as it was typed."""
+    named = [name for name in arguments[:1] if name in app.commands]
+    return " ".join(["chainrule", *named])
 
 
 def _no_option(word: str) -> str:

@@ -6,13 +6,12 @@ import os
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
-from typing import Annotated, Any
+from typing import Any
 
-import typer
+import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.markup import escape
-from rich.syntax import Syntax
 from rich.table import Table
 
 from chainrule.classics import CLASSICS, Result, run_classic, settings_of
@@ -21,36 +20,32 @@ from chainrule.cli.streams import print_json
 
 VERDICT = {True: "[green]yes[/green]", False: "[red]no[/red]", None: ""}
 
-Name = Annotated[
-    str | None,
-    typer.Argument(
-        parser=options.one_of(CLASSICS, "NAME"),
-        metavar="[NAME]",
-        help=f"One of {', '.join(CLASSICS)}; without it they are listed.",
-    ),
-]
-Out = Annotated[Path, typer.Option(metavar="DIR", help="Pictures go to DIR/NAME.")]
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="DIR", help="Where MNIST's files are; without it they are looked for, or fetched."
-    ),
-]
-Quick = Annotated[
-    bool,
-    typer.Option("--quick", help="A short form, of fewer seeds and epochs, where there is one."),
-]
 
-
+@click.command(cls=options.Command)
+@options.argument(
+    "name",
+    type=options.one_of(CLASSICS),
+    required=False,
+    help=f"One of {', '.join(CLASSICS)}; without it they are listed.",
+)
+@options.folder("--out", default="chainrule-classics", help="Pictures go to DIR/NAME.")
+@options.folder(
+    "--data", help="Where MNIST's files are; without it they are looked for, or fetched."
+)
+@options.hidden()
+@options.flag("--quick", help="A short form, of fewer seeds and epochs, where there is one.")
+@options.engine
+@options.as_json
+@options.force
 def classics(
-    name: Name = None,
-    out: Out = Path("chainrule-classics"),
-    data: Data = None,
-    hidden: options.Hidden = None,
-    quick: Quick = False,
-    engine: options.Engine = "auto",
-    as_json: options.Json = False,
-    force: options.Force = False,
+    name: str | None,
+    out: Path,
+    data: Path | None,
+    hidden: tuple[int, ...] | None,
+    quick: bool,
+    engine: str,
+    as_json: bool,
+    force: bool,
 ) -> None:
     """Run a classic system beside what it published."""
     if name is None:
@@ -83,7 +78,7 @@ def _settings(name: str, **given: Any) -> dict[str, Any]:
     for option, value in given.items():
         if value is not None:
             if option not in known:
-                raise typer.BadParameter(f"--{option}: {name} has no such option; leave it out")
+                raise click.UsageError(f"--{option}: {name} has no such option; leave it out")
             settings[option] = value
     return settings
 
@@ -112,6 +107,8 @@ def _tell(result: Result) -> None:
         table.add_row(escape(each.what), *said, VERDICT[each.holds])
     console = Console()
     if result.listing:
+        from rich.syntax import Syntax  # Pygments
+
         look = Syntax("", "python", background_color="default")
         console.print(look.highlight(result.listing.strip()), soft_wrap=True)  # lines stay whole
     console.print(table)

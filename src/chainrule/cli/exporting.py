@@ -3,49 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-import typer
+import click
 
 from chainrule.cli import options
 from chainrule.export import FORMATS
 
-Format = Annotated[
-    str,
-    typer.Option(
-        "--to",
-        parser=options.one_of(FORMATS, "--to"),
-        metavar="NAME",
-        help="; ".join(f"{name}: {form.title}" for name, form in FORMATS.items()) + ".",
-    ),
-]
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        "--out",
-        metavar="FILE",
-        help="By default MODEL with the format's ending, here.",
-    ),
-]
-Dtype = Annotated[
-    str | None,
-    typer.Option(
-        parser=options.one_of(("float32", "float64"), "--dtype"),
-        metavar="float32|float64",
-        help="Type of the numbers; by default that of the model.",
-    ),
-]
 
-
-def export(
-    model: options.Model,
-    to: Format,
-    output: Out = None,
-    dtype: Dtype = None,
-    force: options.Force = False,
-) -> None:
+@click.command(cls=options.Command)
+@options.model
+@click.option(
+    "--to",
+    required=True,
+    type=options.one_of(FORMATS),
+    help="; ".join(f"{name}: {form.title}" for name, form in FORMATS.items()) + ".",
+)
+@options.output("--out", help="By default MODEL with the format's ending, here.")
+@click.option(
+    "--dtype",
+    type=options.one_of(("float32", "float64")),
+    metavar="float32|float64",
+    help="Type of the numbers; by default that of the model.",
+)
+@options.force
+def export(model: Path, to: str, output: Path | None, dtype: str | None, force: bool) -> None:
     """Write a model in another format, such as ONNX."""
     from chainrule.export import export_model
     from chainrule.model_file import load_model, read_header

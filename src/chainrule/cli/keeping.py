@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import typer
+import click
 
 from chainrule.cli import options
 
@@ -23,7 +23,7 @@ def checkpoints(folder: Path | None, every: int | None, resume: bool, force: boo
     if folder is None:
         for option, given in (("--resume", resume), ("--every", every is not None)):
             if given:
-                raise typer.BadParameter(f"{option} needs a folder; expected --checkpoint DIR")
+                raise click.UsageError(f"{option} needs a folder; expected --checkpoint DIR")
         return None
     from chainrule.checkpoints import Checkpoints
 
