@@ -12,6 +12,7 @@
     race            accuracy against seconds of training, here and in PyTorch
     handwriting     MNIST's digits as rows and targets, and their pictures
     pictures        those that only these systems need
+    drawing         a second process that draws them
 
 Each is trained with its original settings and with ours. `CLASSICS` lists them; `run_classic` runs
 one, as `chainrule classics NAME` does.
@@ -67,7 +68,7 @@ def settings_of(name: str) -> list[str]:
     """Return the names of the settings that a classic system's `run` takes.
 
     >>> settings_of("half-adder")
-    ['starts', 'seed', 'engine']
+    ['starts', 'seed', 'engine', 'draw']
     """
     return [*inspect.signature(_room(name).run).parameters]
 

@@ -8,12 +8,14 @@ settle where two of the rows are answered alike. Four units, tanh, cross-entropy
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.classics.drawing import Drawing
 from chainrule.classics.pictures import Kind, draw_cost, draw_kinds, draw_starts
 from chainrule.classics.result import Figure, Result
 from chainrule.gradcheck import check_gradients
@@ -71,54 +73,58 @@ def largest_difference(network: Network, step: float = STEP) -> float:
     return float(np.abs(derived - measured).max())
 
 
-def run(*, starts: int = 1_000, seed: int = SEED, engine: str = "auto") -> Result:
-    """Run the published training, its gradient check, and `starts` random starts of both kinds."""
+def run(
+    *,
+    starts: int = 1_000,
+    seed: int = SEED,
+    engine: str = "auto",
+    draw: Callable[[str, Drawing], None] | None = None,
+) -> Result:
+    """Run the published training, its gradient check, and `starts` random starts of both kinds.
+
+    `draw` is told the name and the drawing of each picture as soon as there is what it shows.
+    """
     started = perf_counter()
-    net = original_network(seed)
-    difference, check = largest_difference(net), check_gradients(net, X, Y)
-    costs = {0: net.cost(X, Y)}
+    drawings: dict[str, Drawing] = {}
+
+    def show(name: str, drawing: Drawing) -> None:
+        drawings[name] = drawing
+        if draw is not None:
+            draw(name, drawing)
+
+    net, ours = original_network(seed), our_network(seed)
+    checks, costs = _check_figures(net, ours), {0: net.cost(X, Y)}
     train(net.copy(), X, Y, epochs=1, engine=engine)  # loads what is loaded once
     lap = perf_counter()
     history = train(net, X, Y, **ORIGINAL, engine=engine, record_every=20)
     seconds = perf_counter() - lap
     costs |= {r["epoch"]: r["loss"] for r in history.records if r["epoch"] in PUBLISHED}
     costs[20_000] = net.cost(X, Y)
+    show("cost.png", partial(draw_cost, history.records, PUBLISHED))
 
-    ours = our_network(seed)
     lap = perf_counter()
     train(ours, X, Y, **OURS, engine=engine)
     our_seconds = perf_counter() - lap
 
     nets, histories = start_many(original_network, starts, **ORIGINAL, engine=engine)
-    _, of_rivals = start_many(our_network, starts, **OURS, engine=engine)
-    arrived, rivals_arrived = (np.array([each["loss"][-1] < CONVERGED for each in many])
-                               for many in (histories, of_rivals))  # fmt: skip
+    arrived = have_arrived(histories)
     kinds = kinds_of_failure([m for m, fine in zip(nets, arrived, strict=True) if not fine])
+    curves = [np.column_stack([each["epoch"], each["loss"]]) for each in histories]
+    show("starts.png", partial(draw_starts, curves, arrived, CONVERGED))
+    show("failures.png", partial(draw_kinds, kinds, X, Y, ("sum", "carry")))
+    _, of_rivals = start_many(our_network, starts, **OURS, engine=engine)
 
-    fresh = our_network(seed)
     figures = [
         *_cost_figures(costs, ours.cost(X, Y)),
         _output_figure(net, ours),
-        Figure("gradient_difference", f"gradient check by steps of {STEP:g}", f"< {BOUND:g}",
-               difference, largest_difference(fresh), ".1e", difference < BOUND),
-        Figure("relative_error", "check_gradients: relative error", None, check.largest_error,
-               check_gradients(fresh, X, Y).largest_error, ".1e", check.passed),
+        *checks,
         Figure("converged", f"of {starts:,} starts, below {CONVERGED:g} at the end", "not all",
-               int(arrived.sum()), int(rivals_arrived.sum()), ",d"),
+               int(arrived.sum()), int(have_arrived(of_rivals).sum()), ",d"),
         Figure("train_seconds", f"seconds for all epochs, {history.engine}", SECONDS, seconds,
                our_seconds, holds=seconds < SECONDS),
     ]  # fmt: skip
-    return Result(
-        "half-adder",
-        figures,
-        perf_counter() - started,
-        {
-            "cost.png": lambda: draw_cost(history.records, PUBLISHED),
-            "starts.png": lambda: draw_starts(histories, arrived, CONVERGED),
-            "failures.png": lambda: draw_kinds(kinds, X, Y, ("sum", "carry")),
-        },
-        _notes(kinds, starts),
-    )
+    seconds = perf_counter() - started
+    return Result("half-adder", figures, seconds, drawings, _notes(kinds, starts))
 
 
 def start_many(
@@ -127,6 +133,11 @@ def start_many(
     """Train the networks of seeds 0 to `starts` − 1 until each has arrived, or its epochs end."""
     nets = [network(seed) for seed in range(starts)]
     return nets, fit_many(nets, X, Y, stop_below=CONVERGED, record_every=100, **settings)
+
+
+def have_arrived(histories: list[History]) -> Array:
+    """Return for each training whether its cost was below `CONVERGED` at the end."""
+    return np.array([history["loss"][-1] < CONVERGED for history in histories])
 
 
 def kinds_of_failure(networks: list[Network]) -> list[Kind]:
@@ -155,6 +166,16 @@ def _cost_figures(costs: dict[int, float], ours: float) -> list[Figure]:
         )
         for epoch, published in PUBLISHED.items()
     ]
+
+
+def _check_figures(net: Network, ours: Network) -> list[Figure]:
+    difference, check = largest_difference(net), check_gradients(net, X, Y)
+    return [
+        Figure("gradient_difference", f"gradient check by steps of {STEP:g}", f"< {BOUND:g}",
+               difference, largest_difference(ours), ".1e", difference < BOUND),
+        Figure("relative_error", "check_gradients: relative error", None, check.largest_error,
+               check_gradients(ours, X, Y).largest_error, ".1e", check.passed),
+    ]  # fmt: skip
 
 
 def _output_figure(net: Network, ours: Network) -> Figure:

@@ -46,17 +46,17 @@ def draw_cost(records: Sequence[Record], published: Mapping[int, float]) -> Any:
     return ax
 
 
-def draw_starts(histories: Sequence[History], arrived: Sequence[bool] | Array, below: float) -> Any:
-    """Draw the loss curves of many starts: those that arrived in blue, the others in vermillion.
+def draw_starts(curves: Sequence[Array], arrived: Sequence[bool] | Array, below: float) -> Any:
+    """Draw the loss curves (epochs, 2) of many starts: those that arrived in blue, the others in
+    vermillion.
 
-    >>> curve = History([{"epoch": 1, "loss": 0.2}, {"epoch": 2, "loss": 0.1}])
+    >>> curve = np.array([[1.0, 0.2], [2.0, 0.1]])  # epoch and loss
     >>> draw_starts([curve, curve], [True, False], 0.1).get_title(loc="left")
     '1 of 2 starts arrive below 0.1'
     """
     from matplotlib.collections import LineCollection
 
     ax = look.prepare(None, margins=(0.9, 0.2, 0.6, 0.45))
-    curves = [np.column_stack([history["epoch"], history["loss"]]) for history in histories]
     arrived = np.asarray(arrived, bool)
     alpha = float(np.clip(20 / max(len(curves), 1), 0.06, 0.8))
     for fine, color, strength in ((True, look.BLUE, 1.0), (False, look.VERMILLION, 3.0)):
@@ -69,7 +69,7 @@ def draw_starts(histories: Sequence[History], arrived: Sequence[bool] | Array, b
         ax.add_collection(LineCollection(lines, **paint))
         name = f"{len(lines):,} {'arrive' if fine else 'do not'}"
         ax.plot([], [], color=color, label=name)
-    look.set_log_scale(ax, np.concatenate(curves)[:, 1])
+    look.set_log_scale(ax, np.concatenate(curves)[:, 1].astype(np.float64))
     look.set_epoch_axis(ax, [epoch for curve in curves for epoch in curve[[0, -1], 0]])
     ax.legend(frameon=False, fontsize=9, labelcolor=look.ink_of(ax), loc="upper right")
     ax.set_ylabel("cost (log scale)")

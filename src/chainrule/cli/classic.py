@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from importlib import import_module
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import click
@@ -15,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from chainrule.classics import CLASSICS, Result, run_classic, settings_of
+from chainrule.classics.drawing import Drawer
 from chainrule.cli import options
 from chainrule.cli.streams import print_json
 
@@ -54,21 +53,19 @@ def classics(
     settings = _settings(name, data=data, hidden=hidden, quick=quick or None)
     folder = out / name
     options.check_folder(folder, "--out", force)
-    Thread(target=_load_what_draws).start()  # trainings leave Python to it meanwhile
-    result = run_classic(name, engine=engine, **settings)
-    pictures = result.draw(folder, force=force)
+    if "draw" in settings_of(name):
+        with Drawer(folder, force=force) as drawer:
+            result = run_classic(name, engine=engine, draw=drawer.draw, **settings)
+            pictures = drawer.finish()
+    else:
+        result = run_classic(name, engine=engine, **settings)
+        pictures = result.draw(folder, force=force)
     if as_json:
         print_json(result.facts(pictures))
         return
     _tell(result)
     drawn = ", ".join(path.name for path in pictures)
     print(f"{result.seconds:.1f} s; pictures: {folder}{os.sep} ({drawn})")
-
-
-def _load_what_draws() -> None:
-    """Import what takes as long as all trainings of a small system."""
-    for module in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
-        import_module(module)
 
 
 def _settings(name: str, **given: Any) -> dict[str, Any]:
