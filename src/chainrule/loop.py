@@ -349,11 +349,12 @@ class Loop:
             return
         if self._passing:
             self.history.drop_last()
-        epochs = records[:, EPOCH]
-        self._done = int(epochs[-1]) - self._first
-        kept = epochs % self.record_every == 0
-        self._passing, kept[-1] = not kept[-1], True
-        self.history.add(records if kept.all() else records[kept], validation_loss, metric)
+        self._done = int(records[-1, EPOCH]) - self._first
+        if self.record_every > 1:
+            kept = records[:, EPOCH] % self.record_every == 0
+            self._passing, kept[-1] = not kept[-1], True
+            records = records[kept]
+        self.history.add(records, validation_loss, metric)
 
     def _time_slice(self) -> bool:
         """Tell the callbacks where it stands, if the slice of time is over."""
