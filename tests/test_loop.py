@@ -263,3 +263,34 @@ def test_a_batch_of_all_rows_is_not_shuffled(engine):
         assert (nets[0].theta.tobytes() == nets[1].theta.tobytes()) == alike
         order = np.concatenate([*batches(12, size, seed=0, epoch=0, shuffle=True)])
         assert (order.tolist() == list(range(12))) == alike
+
+
+def test_an_interrupt_beside_the_training_ends_it_in_order(engine, monkeypatch):
+    """As Ctrl-C does that comes between two calls, when neither engine nor loop is at work."""
+
+    class Interrupted:
+        def __init__(self, story):
+            self.story, self.sent = story, 0
+
+        def send(self, event):
+            self.sent += 1
+            if self.sent == 6:
+                raise KeyboardInterrupt
+            return self.story.send(event)
+
+        def close(self):
+            self.story.close()
+
+    story = loop.Loop.story
+    monkeypatch.setattr(loop.Loop, "story", lambda *a, **k: Interrupted(story(*a, **k)))
+    net, history = start(), History()
+    options = {"metric": lambda targets, outputs: 0.0, "restore_best_weights": True}
+    with pytest.raises(KeyboardInterrupt) as told:
+        train(net, *table(), epochs=50, engine=engine, history=history, **options)
+    assert told.tb  # which keeps alive what only falls away
+    assert history.stop_reason == f"interrupted after {len(history)} epochs"
+    assert len(history) == 4  # the fifth was trained and not yet told
+    best = start()
+    monkeypatch.undo()
+    train(best, *table(), epochs=5, engine=engine, **options)
+    assert net.theta.tobytes() == best.theta.tobytes()

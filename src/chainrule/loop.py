@@ -9,6 +9,7 @@ are wanted, when the user interrupts, and when a number is not finite.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from math import inf
 from time import monotonic
@@ -70,17 +71,17 @@ class Loop:
         """Train until the plan is done, a callback stops it, or it goes wrong."""
         plan, network, data = self.plan, self.network, self.data
         chosen, self.history.engine_reason = choose_engine(engine, plan, network, data, n_threads)
-        story = self.story(chosen, state)
         event: Event | None = None
-        while True:
-            try:
-                call = story.send(event)
-            except StopIteration:
-                return self.history
-            try:
-                event = chosen.advance(*call)
-            except BaseException as error:
-                story.throw(error)  # it comes back when the training has ended in order
+        with closing(self.story(chosen, state)) as story:  # it ends in order, whatever comes
+            while True:
+                try:
+                    call = story.send(event)
+                except StopIteration:
+                    return self.history
+                try:
+                    event = chosen.advance(*call)
+                except BaseException as error:
+                    story.throw(error)  # it comes back
 
     def story(self, engine: Engine, state: State | None = None) -> Story:
         """Tell the training call by call: each is for `engine.advance`, whose event is sent back.
