@@ -12,6 +12,7 @@ import pickle
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any, BinaryIO
@@ -20,6 +21,15 @@ from chainrule.plots import save_figure
 
 #: A function without parameters that draws a picture and returns its Axes.
 Drawing = Callable[[], Any]
+
+
+def save(drawing: Drawing, path: Path, *, force: bool = False) -> None:
+    """Draw a picture to a file, in a folder that is made where it is missing.
+
+    Raises FileExistsError for a picture that is there already, unless `force`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_figure(drawing(), path, force=force, tight=False)  # each has its margins already
 
 
 class Drawer:
@@ -91,8 +101,8 @@ class Drawer:
 
 def serve(told: BinaryIO) -> Exception | None:
     """Draw what is told until that ends; return the first error, or None."""
-    import matplotlib.backends.backend_agg
-    import matplotlib.figure  # noqa: F401  what takes long, before there is something to draw
+    for slow in ("matplotlib.figure", "matplotlib.backends.backend_agg"):
+        import_module(slow)  # before there is something to draw
 
     failed: Exception | None = None
     while True:
@@ -101,8 +111,7 @@ def serve(told: BinaryIO) -> Exception | None:
         except (EOFError, pickle.UnpicklingError):  # all is told; or who told was killed meanwhile
             return failed
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_figure(drawing(), path, force=force, tight=False)  # it has its margins already
+            save(drawing, path, force=force)
         except Exception as error:
             failed = failed or error
 

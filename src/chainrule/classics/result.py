@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chainrule.plots import save_figure
+from chainrule.classics.drawing import Drawing, save
 
 Value = float | str | None
 
@@ -63,7 +63,7 @@ class Result:
     name: str
     figures: list[Figure]
     seconds: float
-    drawings: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    drawings: Mapping[str, Drawing] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     listing: str = ""
 
@@ -81,12 +81,10 @@ class Result:
 
         Raises FileExistsError for a picture that is there already, unless `force`.
         """
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, picture in self.drawings.items():
-            # Each has its margins already.
-            save_figure(picture(), folder / name, force=force, tight=False)
-        return [folder / name for name in self.drawings]
+        paths = {Path(folder) / name: drawing for name, drawing in self.drawings.items()}
+        for path, drawing in paths.items():
+            save(drawing, path, force=force)
+        return [*paths]
 
     def facts(self, pictures: list[Path] | None = None) -> dict[str, Any]:
         """Return it as plain data: for `published`, `obtained` and `ours` a value for each key."""
